@@ -1,0 +1,93 @@
+/**
+ * The one error class and the one table of codes. A code is a stable word that scripts rely on; nothing in the program
+ * matches on the text of a message.
+ */
+
+/** What each code exits with, and the sentence that tells a person what to do. */
+const TABLE = {
+  failed: [1, 'See the message; run again with --verbose for more.'],
+  usage: [2, 'See `hearsay --help`.'],
+  config: [2, 'Correct the setting in the config file; config/default.toml lists them all.'],
+  conflict: [2, 'Two results would land in one place: fetch them one at a time, or into different folders.'],
+  'not-found': [3, 'See what there is with `hearsay ls`.'],
+  ambiguous: [4, 'Name one of them: `PEER:path`, a peer id, or `#` and the content id.'],
+  'no-peer': [5, 'Check that the other machine runs `hearsay share` on the same network, or name it with --join HOST.'],
+  'not-running': [5, 'Start a peer with `hearsay share PATH`.'],
+  refused: [6, 'The other side does not want this.'],
+  'wrong-content': [7, 'What arrived is not what was offered, so it was thrown away. Try another source with --from.'],
+  'disk-full': [8, 'Make room, then run the same command again: what is verified is kept.'],
+  'not-writable': [8, 'Choose a folder that you may write to with -o.'],
+  'not-readable': [1, 'Check that the path exists and that you may read it.'],
+  exists: [1, 'Other content is there already: use --overwrite, or -o with another name.'],
+  'bad-name': [1, 'The name cannot be stored safely here, so this file is skipped.'],
+  busy: [1, 'Another hearsay is fetching to the same place; wait for it or stop it.'],
+  changed: [1, 'The file changed at its source while it was fetched; run the command again.'],
+  'port-taken': [1, 'Choose another with --port N, or --port 0 for any free one.'],
+  'state-in-use': [1, 'One long-lived peer a state folder: use --state DIR for another.'],
+  'state-damaged': [1, 'The damaged part was set aside beside the state folder and a fresh one was begun.'],
+  timeout: [1, 'Nothing arrived for too long; the verified part is kept, run the same command again.'],
+  unreachable: [5, 'The peer was heard of but cannot be connected to; check its firewall.'],
+  'bad-message': [1, 'The other side does not speak this protocol correctly.'],
+  'other-version': [1, 'Run the same version of hearsay on both sides.'],
+  limit: [1, 'A limit was reached; try again later or with less at once.'],
+  cancelled: [1, 'The other side ended the exchange.'],
+  interrupted: [130, 'Run the same command again to go on from where it stopped.'],
+} as const satisfies Record<string, readonly [number, string]>;
+
+export type Code = keyof typeof TABLE;
+
+/** Whether a word, from the network perhaps, is one of our codes. */
+export function isCode(word: string): word is Code {
+  return Object.hasOwn(TABLE, word);
+}
+
+/** The exit status that a code stands for. */
+export function exitStatus(code: Code): number {
+  return TABLE[code][0];
+}
+
+/** What to do about it: one sentence. */
+export function advice(code: Code): string {
+  return TABLE[code][1];
+}
+
+/** Every error that hearsay raises on purpose. `message` says what happened, `code` what kind it is. */
+export class HearsayError extends Error {
+  readonly code: Code;
+
+  constructor(code: Code, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'HearsayError';
+    this.code = code;
+  }
+
+  /** The shape of an error in `--json` output. */
+  toJSON(): { error: { code: Code; message: string } } {
+    return { error: { code: this.code, message: this.message } };
+  }
+}
+
+/** Codes of the operating system that have a code of ours. */
+const SYSTEM: Record<string, Code> = {
+  ENOSPC: 'disk-full',
+  EDQUOT: 'disk-full',
+  EFBIG: 'disk-full',
+  EACCES: 'not-writable',
+  EPERM: 'not-writable',
+  EROFS: 'not-writable',
+  ENAMETOOLONG: 'bad-name',
+  EILSEQ: 'bad-name',
+};
+
+/**
+ * Anything thrown as a HearsayError: one of ours unchanged, an error of the system by its code, else `fallback`.
+ * @param fallback the code for what is not recognised
+ */
+export function asHearsayError(thrown: unknown, fallback: Code = 'failed'): HearsayError {
+  if (thrown instanceof HearsayError) return thrown;
+  const cause = thrown as { code?: unknown; message?: unknown };
+  const code = typeof cause?.code === 'string' ? SYSTEM[cause.code] : undefined;
+  return new HearsayError(code ?? fallback, typeof cause?.message === 'string' ? cause.message : String(thrown), {
+    cause: thrown,
+  });
+}

@@ -1,0 +1,112 @@
+/** Every bound in one place, each with its reason. Nothing that a stranger can make grow is without one. */
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+/** A datagram, bytes: below IPv6's least MTU less headers (1,232), so that none is ever fragmented. */
+export const DATAGRAM_MAX = 1200;
+
+/** A block, bytes: the unit of requesting, framing and acknowledging; small, so that small things pass between. */
+export const BLOCK = 256 * KIB;
+
+/** Any frame of the stream, bytes: a block or a page of offers with room for its envelope. */
+export const FRAME_MAX = BLOCK + 64 * KIB;
+
+/** Nesting of a message: the deepest that we define is 4. */
+export const DEPTH_MAX = 6;
+
+/** A path on the wire, UTF-8 bytes: what Linux and macOS allow for one path. */
+export const PATH_MAX = 4096;
+
+/** A segment of a path, UTF-8 bytes: what every common file system allows. */
+export const SEGMENT_MAX = 255;
+
+/** Folders within folders of one path: keeps the walk of a hostile tree short. */
+export const PATH_DEPTH_MAX = 128;
+
+/** A peer's name, UTF-8 bytes: fits a heartbeat in one datagram, and a line of a table. */
+export const NAME_MAX = 64;
+
+/** Size of one file, bytes (1 PiB): keeps chunk numbers within 32 bits and a manifest within 8 GiB. */
+export const FILE_SIZE_MAX = 2 ** 50;
+
+/** Chunks of a file that we fetch: 4 MiB chunks up to 4 TiB; the manifest of that is 32 MiB of memory. */
+export const CHUNKS_MAX = 1 << 20;
+
+/** Hashes in one manifest frame: 4,096 of 32 bytes are 128 KiB. */
+export const MANIFEST_PAGE = 4096;
+
+/** Buckets of an offer tree: 256 hashes of 16 bytes are 4 KiB, and a bucket of a share of 100,000 files has 400. */
+export const BUCKETS = 256;
+
+/** Offers of one peer that others keep: a million cost some 400 MB, and no home or office shares more by one peer. */
+export const OFFERS_PER_PEER_MAX = 1_000_000;
+
+/** Tombstones that a writer keeps; older ones raise the floor, and who is behind it pulls by buckets. */
+export const TOMBSTONES_MAX = 10_000;
+
+/** Offers in one page over TCP: about 100 KiB with ordinary paths; a page also ends at PAGE_BYTES. */
+export const OFFERS_PER_PAGE = 2000;
+
+/** Bytes of offers in one page: leaves room for one longest path within a frame. */
+export const PAGE_BYTES = 192 * KIB;
+
+/** Peers kept in the index, alive or lately gone: ten times the largest LAN that we aim at. */
+export const PEERS_MAX = 10_000;
+
+/** Addresses kept of one peer: several cards, two families; the latest heard win. */
+export const ADDRESSES_MAX = 16;
+
+/** Neighbours told to a new connection in one frame. */
+export const NEIGHBOURS_MAX = 256;
+
+/** Datagrams waiting to be handled: at 1,200 bytes some 2.4 MB; beyond it the newest are dropped, gossip heals. */
+export const DATAGRAM_QUEUE_MAX = 2048;
+
+/** Connections at once in all: a thousand peers use far fewer, and each costs some 100 KiB. */
+export const CONNECTIONS_MAX = 512;
+
+/** Connections at once from one address: several peers and one-shots of one host. */
+export const CONNECTIONS_PER_ADDRESS_MAX = 64;
+
+/** Milliseconds that a handshake may take before the connection is closed. */
+export const HANDSHAKE_MS = 5000;
+
+/** Requests of one connection that are open at a time: beyond it the answer is `limit`. */
+export const REQUESTS_PER_CONNECTION_MAX = 1024;
+
+/** Transfers open on one connection as source. */
+export const TRANSFERS_PER_CONNECTION_MAX = 256;
+
+/** Bytes queued to a slow reader before we wait for it. */
+export const SEND_QUEUE_MAX = 4 * MIB;
+
+/** Bytes queued to a reader that does not read at all before it is cut off. */
+export const SEND_QUEUE_CUT = 32 * MIB;
+
+/** Unacknowledged blocks that a source keeps open for one connection: 64 of 256 KiB are 16 MiB in flight. */
+export const UNACKED_MAX = 64;
+
+/** Bytes of chunks being assembled by a receiver, over all its files. */
+export const ASSEMBLY_MAX = 64 * MIB;
+
+/** Small files in one request: one frame of answers names as many. */
+export const SMALL_BATCH_MAX = 128;
+
+/** A small file, bytes: at most one chunk, travels in one bundle. */
+export const SMALL_MAX = BLOCK;
+
+/** Files looked at and told of by one answer to a query. */
+export const HITS_MAX = 1_000_000;
+
+/** Receivers of one content that a source tells of: enough to find a swarm, small in a frame. */
+export const SWARM_TOLD_MAX = 64;
+
+/** Sources used at once for one file. */
+export const SOURCES_MAX = 32;
+
+/** A control message, bytes: a page of a listing. */
+export const CONTROL_FRAME_MAX = 4 * MIB;
+
+/** Bytes of a `.hearsayignore` that are read. */
+export const IGNORE_FILE_MAX = 256 * KIB;

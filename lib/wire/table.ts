@@ -1,0 +1,353 @@
+/**
+ * The one table of messages: letter, fields in their order on the wire, size limit, and where each may travel.
+ * Letters are never reused. Every message is a MessagePack array whose first element is the letter.
+ */
+import {
+  BLOCK,
+  BUCKETS,
+  DATAGRAM_MAX,
+  FRAME_MAX,
+  MANIFEST_PAGE,
+  NEIGHBOURS_MAX,
+  OFFERS_PER_PAGE,
+  SMALL_BATCH_MAX,
+  SWARM_TOLD_MAX,
+} from '../limits.js';
+import {
+  bool,
+  bytes,
+  contentId,
+  type Fields,
+  int,
+  list,
+  offer,
+  path,
+  payload,
+  peer,
+  peerOrAll,
+  text,
+  tuple,
+  type Values,
+} from './field.js';
+
+/** The version of the protocol. Peers of different versions tell each other so and part. */
+export const PROTOCOL = 1;
+
+/** The second element of every datagram: whose it is, and of which version. */
+export const MAGIC = 'hearsay1';
+
+/** Hash of a bucket of offers, bytes kept of it. */
+export const BUCKET_HASH = 16;
+
+const magic = {
+  doc: `the word "${MAGIC}"`,
+  read: (v: unknown) => (v === MAGIC ? MAGIC : undefined),
+  write: () => MAGIC,
+};
+const head = bytes('the head: who I am and what I have, packed (see below)', 1, 512);
+const sig = bytes('Ed25519 signature of the head by its writer', 64, 64);
+const number = int('number of the request, chosen by its sender', 0, 2 ** 32 - 1);
+const rank = (doc: string) => int(doc, 0, 2 ** 32 - 1);
+const neighbour = tuple('[head, signature, addresses]', {
+  head,
+  sig,
+  addresses: list('where it was seen, "ip:port" of its TCP listener', text('an address', 64), 16),
+});
+
+interface Entry {
+  /** A word for the type, for the trace and the documentation. */
+  readonly name: string;
+  readonly over: 'udp' | 'tcp' | 'both';
+  /** Bytes of the whole packed message at most. */
+  readonly max: number;
+  /** MessagePack items in it at most. */
+  readonly items: number;
+  readonly doc: string;
+  readonly fields: Fields;
+}
+
+const entry = <const E extends Entry>(e: E): E => e;
+
+export const TABLE = {
+  O: entry({
+    name: 'offer',
+    over: 'both',
+    max: DATAGRAM_MAX,
+    items: 600,
+    doc: 'Heartbeat (no offers) or change (the offers that lead from version `from` to the head’s).',
+    fields: {
+      magic,
+      head,
+      sig,
+      from: int('the version that the offers follow on'),
+      offers: list('changes', offer, 64),
+    },
+  }),
+  Q: entry({
+    name: 'query',
+    over: 'udp',
+    max: DATAGRAM_MAX,
+    items: 8,
+    doc: 'Who is there? The answer is an offer whose head repeats the nonce; the padding makes the question no smaller.',
+    fields: {
+      magic,
+      from: peer('who asks'),
+      to: peerOrAll('who is asked; "" for everyone'),
+      nonce: bytes('fresh random bytes', 16, 16),
+      pad: bytes('zeros', 0, 1000),
+    },
+  }),
+  L: entry({
+    name: 'leave',
+    over: 'both',
+    max: 256,
+    items: 8,
+    doc: 'Goodbye.',
+    fields: { magic, id: peer('who leaves'), epoch: int('in which epoch'), sig },
+  }),
+  C: entry({
+    name: 'call',
+    over: 'udp',
+    max: 256,
+    items: 8,
+    doc: 'Please dial me: for one who cannot be asked to answer. A hint; the one who is called decides.',
+    fields: { magic, from: peer('who calls'), to: peer('who is called'), port: int('TCP port to dial', 1, 65535) },
+  }),
+  H: entry({
+    name: 'hello',
+    over: 'tcp',
+    max: 1024,
+    items: 8,
+    doc: 'First message of both sides of a connection.',
+    fields: {
+      protocol: int('version of the protocol'),
+      head,
+      sig,
+      nonce: bytes('fresh random bytes, to be signed by the other side', 32, 32),
+    },
+  }),
+  V: entry({
+    name: 'verify',
+    over: 'tcp',
+    max: 256,
+    items: 4,
+    doc: 'Second message of both: proof of the key, fresh because of the nonces.',
+    fields: { sig: bytes('signature over both nonces and both ids', 64, 64) },
+  }),
+  N: entry({
+    name: 'neighbours',
+    over: 'tcp',
+    max: FRAME_MAX,
+    items: NEIGHBOURS_MAX * 24 + 8,
+    doc: 'Other peers that I know of, in their own signed words. A hint: each has to answer for itself.',
+    fields: { peers: list('neighbours', neighbour, NEIGHBOURS_MAX) },
+  }),
+  P: entry({
+    name: 'pull',
+    over: 'tcp',
+    max: BUCKETS * BUCKET_HASH + 256,
+    items: 8,
+    doc: 'Send me what I lack of a writer’s offers.',
+    fields: {
+      number,
+      writer: peer('whose offers'),
+      epoch: int('the epoch that I know, 0 for none'),
+      version: int('the version that I know'),
+      buckets: bytes(`my ${BUCKETS} bucket hashes of ${BUCKET_HASH} bytes, or none`, 0, BUCKETS * BUCKET_HASH),
+    },
+  }),
+  D: entry({
+    name: 'delta',
+    over: 'tcp',
+    max: FRAME_MAX,
+    items: OFFERS_PER_PAGE * 7 + 16,
+    doc: 'A page of the answer to a pull. The last page has the head that the result must fit.',
+    fields: {
+      number,
+      replaced: bytes('bit set of the buckets that this answer replaces whole, or none', 0, BUCKETS / 8),
+      offers: list('offers in the order of their versions', offer, OFFERS_PER_PAGE),
+      last: bool('whether this is the last page'),
+      head: bytes('the head, on the last page', 0, 512),
+      sig: bytes('its signature', 0, 64),
+    },
+  }),
+  F: entry({
+    name: 'find',
+    over: 'tcp',
+    max: 8192,
+    items: 8,
+    doc: 'Which of your own offers fit this?',
+    fields: {
+      number,
+      kind: int('0 all, 1 WHAT as `get` understands it, 2 pattern, 3 words', 0, 3),
+      text: text('the WHAT, pattern or words', 4200),
+    },
+  }),
+  I: entry({
+    name: 'items',
+    over: 'tcp',
+    max: FRAME_MAX,
+    items: OFFERS_PER_PAGE * 7 + 8,
+    doc: 'A page of the answer to a find.',
+    fields: { number, offers: list('what fits', offer, OFFERS_PER_PAGE), last: bool('whether this is the last page') },
+  }),
+  G: entry({
+    name: 'get',
+    over: 'tcp',
+    max: 8192,
+    items: 8,
+    doc: 'I want this file: begins a transfer. Asked for by content id, or by path while it has none.',
+    fields: {
+      number,
+      id: contentId('content id, or none'),
+      path: path('the path under which it is offered'),
+      first: int('first chunk whose hash is wanted', 0, 2 ** 31),
+    },
+  }),
+  M: entry({
+    name: 'manifest',
+    over: 'tcp',
+    max: MANIFEST_PAGE * 32 + 1024,
+    items: 16,
+    doc: 'What the file is, and a page of its chunk hashes (none while it is not hashed).',
+    fields: {
+      number,
+      id: contentId('content id, or none yet'),
+      size: int('bytes'),
+      mtime: int('modification time, ms', Number.MIN_SAFE_INTEGER),
+      executable: bool('whether it may be run'),
+      chunk: int('chunk size, bytes'),
+      first: rank('the first chunk in this page'),
+      hashes: bytes('BLAKE3 of each chunk, 32 bytes each', 0, MANIFEST_PAGE * 32),
+      have: bytes('bit set of the chunks that I have; none means all', 0, 1 << 17),
+    },
+  }),
+  R: entry({
+    name: 'request',
+    over: 'tcp',
+    max: 64,
+    items: 8,
+    doc: 'Send these blocks. A count of 0 says that nothing more is wanted, and asks for the end.',
+    fields: {
+      number,
+      block: rank('first block, counted through the file'),
+      count: rank('how many'),
+    },
+  }),
+  T: entry({
+    name: 'transfer',
+    over: 'tcp',
+    max: BLOCK + 256,
+    items: 8,
+    doc: 'One block. While the file has no id, the last block of a chunk brings the chunk’s hash.',
+    fields: {
+      number,
+      block: rank('which block'),
+      hash: bytes('BLAKE3 of the chunk that ends here, or none', 0, 32),
+      data: payload('the bytes', BLOCK),
+    },
+  }),
+  A: entry({
+    name: 'ack',
+    over: 'tcp',
+    max: 4096,
+    items: 600,
+    doc: 'These have arrived: blocks of a file, or files of a bundle. None says that the whole has arrived and fits.',
+    fields: { number, done: list('numbers of blocks, or places in the request', rank('a number'), 512) },
+  }),
+  B: entry({
+    name: 'bad',
+    over: 'tcp',
+    max: 64,
+    items: 6,
+    doc: 'This chunk did not fit its hash: look again.',
+    fields: { number, chunk: rank('which chunk') },
+  }),
+  E: entry({
+    name: 'end',
+    over: 'tcp',
+    max: 1024,
+    items: 8,
+    doc: 'The end of a request: code "" and the whole content’s id, or an error’s code.',
+    fields: {
+      number,
+      code: text('"" or a code', 32),
+      id: contentId('content id of the whole'),
+      message: text('for a person', 512),
+    },
+  }),
+  X: entry({
+    name: 'cancel',
+    over: 'tcp',
+    max: 64,
+    items: 4,
+    doc: 'I want no more of this request.',
+    fields: { number },
+  }),
+  S: entry({
+    name: 'small',
+    over: 'tcp',
+    max: FRAME_MAX,
+    items: SMALL_BATCH_MAX * 3 + 8,
+    doc: 'Send these small files whole, as many to a frame as fit.',
+    fields: {
+      number,
+      files: list(
+        'what is wanted',
+        tuple('[content id, path]', { id: contentId('content id, or none'), path: path('the path') }),
+        SMALL_BATCH_MAX,
+      ),
+    },
+  }),
+  U: entry({
+    name: 'bundle',
+    over: 'tcp',
+    max: FRAME_MAX,
+    items: SMALL_BATCH_MAX * 7 + 8,
+    doc: 'Small files, or why not; the bytes of all, one after another.',
+    fields: {
+      number,
+      files: list(
+        'files',
+        tuple('[place, code, id, size, mtime, executable]', {
+          place: int('place in the request', 0, SMALL_BATCH_MAX - 1),
+          code: text('"" or the code of why not', 32),
+          id: contentId('content id'),
+          size: int('bytes', 0, BLOCK),
+          mtime: int('modification time, ms', Number.MIN_SAFE_INTEGER),
+          executable: bool('whether it may be run'),
+        }),
+        SMALL_BATCH_MAX,
+      ),
+      data: payload('the bytes', FRAME_MAX),
+    },
+  }),
+  K: entry({
+    name: 'have',
+    over: 'tcp',
+    max: 4096,
+    items: 600,
+    doc: 'I have these chunks now as well, of the file of this request; sent by the side that was asked for it.',
+    fields: { number, chunks: list('chunks', rank('a chunk'), 512) },
+  }),
+  W: entry({
+    name: 'who',
+    over: 'tcp',
+    max: SWARM_TOLD_MAX * 1600 + 256,
+    items: SWARM_TOLD_MAX * 24 + 8,
+    doc: 'Who else is receiving the file of this request, and so has chunks of it.',
+    fields: { number, peers: list('receivers', neighbour, SWARM_TOLD_MAX) },
+  }),
+};
+
+export type Letter = keyof typeof TABLE;
+/** A message of one type: its letter and its fields by name. */
+export type MessageOf<L extends Letter> = { type: L } & Omit<Values<(typeof TABLE)[L]['fields']>, 'magic'>;
+/** Any message. */
+export type Message = { [L in Letter]: MessageOf<L> }[Letter];
+/** A peer as another tells of it: its own signed head, and where it was seen. */
+export type Neighbour = MessageOf<'N'>['peers'][number];
+
+export function isLetter(text: string): text is Letter {
+  return Object.hasOwn(TABLE, text);
+}
