@@ -19,9 +19,11 @@ const TABLE = {
   'not-writable': [8, 'Choose a folder that you may write to with -o.'],
   'not-readable': [1, 'Check that the path exists and that you may read it.'],
   exists: [1, 'Other content is there already: use --overwrite, or -o with another name.'],
+  'in-the-way': [1, 'Something else stands where this must go: move it, or choose another folder with -o.'],
   'bad-name': [1, 'The name cannot be stored safely here, so this file is skipped.'],
   busy: [1, 'Another hearsay is fetching to the same place; wait for it or stop it.'],
   changed: [1, 'The file changed at its source while it was fetched; run the command again.'],
+  'not-private': [1, 'Remove that folder, or set XDG_RUNTIME_DIR to a folder that only you can enter.'],
   'port-taken': [1, 'Choose another with --port N, or --port 0 for any free one.'],
   'state-in-use': [1, 'One long-lived peer a state folder: use --state DIR for another.'],
   'state-damaged': [1, 'The damaged part was set aside beside the state folder and a fresh one was begun.'],
@@ -86,7 +88,7 @@ const SYSTEM: Record<string, Code> = {
 export function asHearsayError(thrown: unknown, fallback: Code = 'failed'): HearsayError {
   if (thrown instanceof HearsayError) return thrown;
   const cause = thrown as { code?: unknown; message?: unknown };
-  const code = typeof cause?.code === 'string' ? SYSTEM[cause.code] : undefined;
+  const code = typeof cause?.code === 'string' && Object.hasOwn(SYSTEM, cause.code) ? SYSTEM[cause.code] : undefined;
   return new HearsayError(code ?? fallback, typeof cause?.message === 'string' ? cause.message : String(thrown), {
     cause: thrown,
   });

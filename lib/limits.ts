@@ -54,6 +54,15 @@ export const PAGE_BYTES = 192 * KIB;
 /** Peers kept in the index, alive or lately gone: ten times the largest LAN that we aim at. */
 export const PEERS_MAX = 10_000;
 
+/** Offers of all live peers together: some 1.6 GB; beyond it a peer's offers are left out, with a warning. */
+export const OFFERS_MAX = 4_000_000;
+
+/** Shelves of peers that are gone, kept for half an hour so that a quick return costs no pull. */
+export const GONE_SHELVES_MAX = 1000;
+
+/** Characters of a pattern: as long as the longest sensible path's; the matcher's cost is path × pattern / 32. */
+export const PATTERN_MAX = 1024;
+
 /** Addresses kept of one peer: several cards, two families; the latest heard win. */
 export const ADDRESSES_MAX = 16;
 
@@ -108,5 +117,32 @@ export const SOURCES_MAX = 32;
 /** A control message, bytes: a page of a listing. */
 export const CONTROL_FRAME_MAX = 4 * MIB;
 
+/** The first control message, before the other side has proved itself, bytes. */
+export const CONTROL_HELLO_MAX = 4 * KIB;
+
+/** Control connections at once: one for each command that runs beside the peer. */
+export const CONTROL_CONNECTIONS_MAX = 64;
+
+/** Requests open at a time on one control connection: a command has two or three. */
+export const CONTROL_REQUESTS_MAX = 16;
+
+/** Events of one stream sent to a command and not yet taken by it. */
+export const CONTROL_CREDIT = 256;
+
+/** Bytes of a listing gathered into one control message: far below CONTROL_FRAME_MAX, so that others pass between. */
+export const CONTROL_PART_BYTES = 256 * KIB;
+
+/** Peers of one row in one control message: a name of control characters takes 450 bytes of JSON, so 450 KB. */
+export const CONTROL_PEERS_MAX = 1000;
+
 /** Bytes of a `.hearsayignore` that are read. */
 export const IGNORE_FILE_MAX = 256 * KIB;
+
+/** Files whose hashes are remembered across restarts: at some 150 bytes each, 300 MB of disk at the most usual sizes. */
+export const HASH_ENTRIES_MAX = 2_000_000;
+
+/** Folders watched one by one: a watch costs some 2 KiB here and 1 KiB in the kernel; beyond it the share is polled. */
+export const WATCHES_MAX = 50_000;
+
+/** Paths waiting to be looked at: beyond it the whole share is. */
+export const LOOKS_MAX = 50_000;

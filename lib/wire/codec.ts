@@ -3,7 +3,7 @@ import { asHearsayError, HearsayError } from '../errors.js';
 import { DEPTH_MAX } from '../limits.js';
 import type { Field } from './field.js';
 import { scan } from './scan.js';
-import { isLetter, type Letter, type Message, TABLE } from './table.js';
+import { isLetter, type Letter, type Message, type MessageOf, TABLE } from './table.js';
 
 // No records, no cyclic references: plain MessagePack, readable by any implementation.
 const packr = new Packr({ useRecords: false, structuredClone: false, int64AsType: 'number' });
@@ -41,6 +41,28 @@ export function encode(message: Message): Buffer {
   const fields = FIELDS.get(message.type)!;
   for (const [key, field] of fields) values.push(field.write((message as unknown as Record<string, unknown>)[key]));
   return packr.pack(values);
+}
+
+/**
+ * A message up to its payload, which the caller sends behind it without copying it.
+ * @param message of a type whose last field is a payload; its own `data` is left out
+ * @param length bytes of the payload
+ */
+export function encodeAhead(message: MessageOf<'T'> | MessageOf<'U'>, length: number): Buffer {
+  const values: unknown[] = [message.type];
+  const fields = FIELDS.get(message.type)!;
+  for (let i = 0; i < fields.length - 1; i++) {
+    const [key, field] = fields[i];
+    values.push(field.write((message as unknown as Record<string, unknown>)[key]));
+  }
+  const packed = packr.pack(values);
+  const ahead = Buffer.allocUnsafe(packed.length + 5);
+  packed.copy(ahead);
+  // One element more than was packed: the payload, as `bin 32`.
+  ahead[0]++;
+  ahead[packed.length] = 0xc6;
+  ahead.writeUInt32BE(length, packed.length + 1);
+  return ahead;
 }
 
 /**

@@ -179,7 +179,7 @@ export const TABLE = {
     doc: 'Which of your own offers fit this?',
     fields: {
       number,
-      kind: int('0 all, 1 WHAT as `get` understands it, 2 pattern, 3 words', 0, 3),
+      kind: int('0 all, 1 WHAT as `get` takes it, 2 pattern, 3 words, 4 WHAT, answered once hashed', 0, 4),
       text: text('the WHAT, pattern or words', 4200),
     },
   }),
