@@ -1,0 +1,265 @@
+/**
+ * The circle: who is here.
+ * Owns every other peer that is known, in which state it is, and the index of those that are live. Always true: a peer is
+ * live only after fresh proof (an answer to a nonce of ours, or a handshake); the index shows exactly the live peers'
+ * shelves and mine; of those gone, a bounded number of shelves is kept for their return.
+ * Called by gossip for what is heard, by pulls for what was fetched, by links for whom to tell.
+ */
+import type { Via } from '../api.js';
+import type { Millis } from '../clock.js';
+import type { PeerId } from '../ids.js';
+import { GONE_SHELVES_MAX, OFFERS_MAX, OFFERS_PER_PEER_MAX, PEERS_MAX } from '../limits.js';
+import type { Head } from '../wire/head.js';
+import type { Context } from './context.js';
+import type { Address } from './events.js';
+import { LiveIndex } from './index.js';
+import { addressText, infoOf, type Member, newMember } from './member.js';
+import { backoff, idleInterval, PROBE_GAP, PROBES, SILENCE, TokenBucket } from './pace.js';
+import type { Proof, Shelf } from './shelf.js';
+import { type Applied, type Change, difference, saysTheSame } from './staging.js';
+
+/** Questions to single peers in a second: what a flood of strange heads can make us send. */
+const ASKS_PER_SECOND = 500;
+/** Questions that follow one another by themselves while a peer is not yet live. */
+const ASKS_BY_TIMER = 4;
+const ASK_FIRST: Millis = 150;
+const ASK_MOST: Millis = 10_000;
+const ASKED_MAX = 16;
+/** What is kept of a peer that is gone, or never came, is forgotten after this. */
+const GONE_KEPT: Millis = 30 * 60_000;
+const CANDIDATE_KEPT: Millis = 60_000;
+export const SWEEP: Millis = 30_000;
+
+export class Circle {
+  readonly index = new LiveIndex();
+  readonly #context: Context;
+  readonly #members = new Map<PeerId, Member>();
+  readonly #live = new Set<Member>();
+  /** Not live, those heard of longest ago first. */
+  readonly #candidates = new Set<Member>();
+  readonly #gone = new Set<Member>();
+  readonly #asks = new TokenBucket(ASKS_PER_SECOND);
+  /** Bytes of my own heartbeat, for the size of questions. */
+  readonly #heartbeatSize: () => number;
+
+  constructor(context: Context, heartbeatSize: () => number) {
+    this.#context = context;
+    this.#heartbeatSize = heartbeatSize;
+  }
+
+  get(id: PeerId): Member | undefined {
+    return this.#members.get(id);
+  }
+
+  /** Live peers, oneself not counted. */
+  live(): ReadonlySet<Member> {
+    return this.#live;
+  }
+
+  /** Live peers, oneself counted where one is listed. */
+  get size(): number {
+    return this.#live.size + (this.#context.settings.passive ? 0 : 1);
+  }
+
+  /** The idle interval of heartbeats, by how many are here. */
+  get interval(): Millis {
+    return idleInterval(this.size);
+  }
+
+  /**
+   * The member of a checked head, made where it is new; its head is kept where it is newer.
+   * @returns undefined where there is no room, or the key is another than before
+   */
+  meet(head: Head, proof: Proof, via: Via): Member | undefined {
+    const known = this.#members.get(head.id);
+    if (known) {
+      if (Buffer.compare(known.head.key, head.key) !== 0) return undefined;
+      if (isNewer(head, known.head)) {
+        known.head = head;
+        known.proof = proof;
+      }
+      return known;
+    }
+    if (this.#members.size >= PEERS_MAX && !this.#makeRoom()) return undefined;
+    const member = newMember(head, proof, via, this.#context.now);
+    this.#members.set(head.id, member);
+    this.#candidates.add(member);
+    return member;
+  }
+
+  /** A live peer gave a sign of life. */
+  hear(member: Member): void {
+    member.heardAt = this.#context.now;
+    member.probes = 0;
+  }
+
+  /** Fresh proof that a peer is alive. */
+  revive(member: Member): void {
+    this.hear(member);
+    if (member.state === 'live') return;
+    this.#candidates.delete(member);
+    this.#gone.delete(member);
+    this.#live.add(member);
+    member.state = 'live';
+    // An answer or a handshake of the epoch that it left: the goodbye was of another run, or came late.
+    member.leftEpoch = 0;
+    member.liveSince = this.#context.now;
+    this.#context.emit({ kind: 'peer', change: 'came', peer: infoOf(member) });
+    if (member.shelf && member.shelf.epoch !== member.head.epoch) member.shelf = undefined;
+    if (member.shelf) {
+      this.index.show(member.shelf);
+      this.report(difference(undefined, member.shelf));
+    }
+    this.#expireIn(member, SILENCE * this.interval);
+  }
+
+  /**
+   * A peer left, or fell silent for too long.
+   * @param leftEpoch the epoch in which it said goodbye, 0 where it did not
+   */
+  bury(member: Member, leftEpoch: number): void {
+    // From now on only the answer to a new nonce brings it back: what is still under way does not.
+    member.mark = this.#context.nonces.mark;
+    member.leftEpoch = Math.max(member.leftEpoch, leftEpoch);
+    member.asked.clear();
+    if (member.state !== 'live') return;
+    this.#live.delete(member);
+    this.#gone.add(member);
+    member.state = 'gone';
+    member.goneAt = this.#context.now;
+    member.multicastAt = Number.NEGATIVE_INFINITY;
+    this.index.hide(member.id);
+    if (member.shelf) {
+      for (const before of member.shelf.offers()) this.#change(before, undefined);
+    }
+    this.#context.emit({ kind: 'peer', change: 'left', peer: infoOf(member) });
+    this.#trimGone();
+  }
+
+  /** What was fetched or told of a live peer's offers now counts. */
+  commit(member: Member, { shelf, changes }: Applied): void {
+    member.shelf = shelf;
+    if (member.state !== 'live') return;
+    this.index.change(shelf, changes);
+    this.report(changes);
+  }
+
+  /** Whether there is room in the index for all that a head speaks of. */
+  hasRoom(head: Head, shelf: Shelf | undefined): boolean {
+    return head.count <= OFFERS_PER_PEER_MAX && this.index.size - (shelf?.count ?? 0) + head.count <= OFFERS_MAX;
+  }
+
+  /** Tells changes to those who follow, but for those that say the same as before. */
+  report(changes: readonly Change[]): void {
+    for (const { before, after } of changes) this.#change(before, after);
+  }
+
+  #change(before: Change['before'], after: Change['after']): void {
+    const emit = this.#context.emit.bind(this.#context);
+    if (!after) {
+      if (before) emit({ kind: 'change', change: 'removed', offer: before, before });
+    } else if (!before) emit({ kind: 'change', change: 'added', offer: after });
+    else if (!saysTheSame(before, after)) emit({ kind: 'change', change: 'changed', offer: after, before });
+  }
+
+  /** Asks a peer for an answer from an address, not too often. */
+  ask(member: Member, to: Address): void {
+    const { now } = this.#context;
+    const place = addressText(to);
+    const asked = member.asked.get(place) ?? { to, at: Number.NEGATIVE_INFINITY, tries: 0 };
+    if (asked.tries > 0 && now - asked.at < backoff(asked.tries - 1, ASK_FIRST, ASK_MOST)) return;
+    if (!this.#asks.take(now)) return;
+    member.asked.delete(place);
+    member.asked.set(place, asked);
+    if (member.asked.size > ASKED_MAX) member.asked.delete(member.asked.keys().next().value!);
+    asked.at = now;
+    asked.tries++;
+    this.#context.reply(to, this.#context.question(member.id, this.#heartbeatSize(), member.mark));
+    if (member.state !== 'live' && asked.tries < ASKS_BY_TIMER) {
+      this.#context.after(backoff(asked.tries - 1, ASK_FIRST, ASK_MOST), { kind: 'ask', peer: member.id });
+    }
+  }
+
+  /** The answer of a peer has not come: ask again where it was asked last. */
+  askAgain(id: PeerId): void {
+    const member = this.#members.get(id);
+    if (!member || member.state === 'live') return;
+    for (const { to, tries } of [...member.asked.values()]) if (tries < ASKS_BY_TIMER) this.ask(member, to);
+  }
+
+  /**
+   * A live peer's time may be over: suspect when silent, asked a few times, then gone.
+   * @param linked a peer whose connection alone is enough to count as alive
+   * @returns whether it was asked just now, or is gone
+   */
+  expire(member: Member, linked: (member: Member) => boolean): 'asked' | 'gone' | undefined {
+    const { now } = this.#context;
+    if (member.state !== 'live' || !this.#context.isDue(member.dueAt)) return undefined;
+    if (linked(member)) this.hear(member);
+    const silence = SILENCE * this.interval;
+    if (!this.#context.isDue(member.heardAt + silence)) {
+      this.#expireIn(member, member.heardAt + silence - now);
+      return undefined;
+    }
+    if (member.probes >= PROBES) {
+      this.bury(member, 0);
+      return 'gone';
+    }
+    member.probes++;
+    const question = this.#context.question(member.id, this.#heartbeatSize(), member.mark);
+    if (member.udp) this.#context.reply(member.udp, question);
+    this.#context.multicast(question);
+    this.#expireIn(member, PROBE_GAP);
+    return 'asked';
+  }
+
+  #expireIn(member: Member, delay: Millis): void {
+    member.dueAt = this.#context.after(delay, { kind: 'expire', peer: member.id });
+  }
+
+  /** Forgets those that have been gone, or have not come, for long. */
+  sweep(): void {
+    const { now } = this.#context;
+    for (const member of this.#gone) {
+      if (now - member.goneAt < GONE_KEPT) break;
+      this.#forget(member);
+    }
+    for (const member of this.#candidates) {
+      if (now - member.heardAt >= CANDIDATE_KEPT) this.#forget(member);
+    }
+  }
+
+  #forget(member: Member): void {
+    this.#candidates.delete(member);
+    this.#gone.delete(member);
+    this.#members.delete(member.id);
+  }
+
+  #trimGone(): void {
+    let shelves = 0;
+    for (const member of this.#gone) if (member.shelf) shelves++;
+    for (const member of this.#gone) {
+      if (shelves <= GONE_SHELVES_MAX) return;
+      if (!member.shelf) continue;
+      member.shelf = undefined;
+      shelves--;
+    }
+  }
+
+  /** Gives up the candidate heard of longest ago, else the peer that has been gone longest; never a live one. */
+  #makeRoom(): boolean {
+    for (const members of [this.#candidates, this.#gone]) {
+      for (const member of members) {
+        this.#forget(member);
+        return true;
+      }
+    }
+    return false;
+  }
+}
+
+/** Whether a head is newer than another of the same peer; the later heard of two that say the same. */
+export function isNewer(head: Head, than: Head): boolean {
+  if (head.epoch !== than.epoch) return head.epoch > than.epoch;
+  return head.version >= than.version;
+}

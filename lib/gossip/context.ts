@@ -1,0 +1,82 @@
+import type { Millis, Random } from '../clock.js';
+import type { PeerId } from '../ids.js';
+import { encode } from '../wire/codec.js';
+import type { Message, MessageOf } from '../wire/table.js';
+import type { Address, Effect, Settings, Signer, Timer } from './events.js';
+import { Nonces } from './nonces.js';
+
+/** Bytes of a question at least, so that the answer is no larger. */
+const QUESTION_MIN = 450;
+
+const EARLY: Millis = 5;
+
+/**
+ * What the parts of gossip share: who I am, the time of the event that is being handled, and the effects so far.
+ * Gossip sets `now` and empties `effects` at each event; the parts only add to them.
+ */
+export class Context {
+  readonly settings: Settings;
+  readonly signer: Signer;
+  readonly random: Random;
+  readonly nonces: Nonces;
+  now: Millis = 0;
+  effects: Effect[] = [];
+
+  constructor(settings: Settings, signer: Signer, random: Random, bytes16: () => Uint8Array) {
+    this.settings = settings;
+    this.signer = signer;
+    this.random = random;
+    this.nonces = new Nonces(bytes16);
+  }
+
+  /** Whether this peer only asks, and keeps no index of its own by pulling. */
+  get asksOnly(): boolean {
+    return this.settings.passive && !this.settings.follow;
+  }
+
+  emit(effect: Effect): void {
+    this.effects.push(effect);
+  }
+
+  multicast(message: Message): void {
+    this.effects.push({ kind: 'multicast', message });
+  }
+
+  reply(to: Address, message: Message): void {
+    this.effects.push({ kind: 'reply', to, message });
+  }
+
+  tell(peer: PeerId, message: Message): void {
+    this.effects.push({ kind: 'tell', peer, message });
+  }
+
+  /** Sets a timer. @returns when it is due */
+  after(delay: Millis, timer: Timer): Millis {
+    const at = this.now + delay;
+    this.effects.push({ kind: 'timer', at, timer });
+    return at;
+  }
+
+  /** Whether a moment has come. Timers of the platform may be a little early; a stale one is much earlier. */
+  isDue(at: Millis): boolean {
+    return this.now + EARLY >= at;
+  }
+
+  warn(code: string, message: string): void {
+    this.effects.push({ kind: 'warning', code, message });
+  }
+
+  /**
+   * A question with a fresh nonce, padded so that no answer need be larger.
+   * @param to who is asked, "" for everyone
+   * @param size bytes of my own heartbeat, which theirs will resemble
+   * @param mark the nonce is to be newer than this
+   */
+  question(to: PeerId, size: number, mark = 0): MessageOf<'Q'> {
+    const nonce = this.nonces.current(this.now, mark);
+    const message: MessageOf<'Q'> = { type: 'Q', from: this.settings.id, to, nonce, pad: new Uint8Array(0) };
+    const bare = encode(message).length;
+    message.pad = new Uint8Array(Math.max(0, Math.max(size, QUESTION_MIN) - bare));
+    return message;
+  }
+}

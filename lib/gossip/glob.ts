@@ -1,0 +1,119 @@
+/**
+ * Patterns over paths: `*` matches within a segment, `**` across segments, and everything else stands for itself.
+ *
+ * Patterns come from the network, so the cost is bounded: a pattern becomes a nondeterministic automaton whose states are
+ * bits (Shift-And: Baeza-Yates and Gonnet 1992, with the loops of Navarro and Raffinot's "Flexible Pattern Matching"), which
+ * takes path length × pattern length / 32 steps whatever the pattern is.
+ */
+import { HearsayError } from '../errors.js';
+import { PATTERN_MAX } from '../limits.js';
+
+/** Whether a text has a wildcard in it. */
+export function isPattern(text: string): boolean {
+  return text.includes('*');
+}
+
+/** The part of a pattern before its first wildcard, up to and with the last slash. */
+export function fixedPart(pattern: string): string {
+  const star = pattern.indexOf('*');
+  const before = star < 0 ? pattern : pattern.slice(0, star);
+  return before.slice(0, before.lastIndexOf('/') + 1);
+}
+
+/** `*`, `**`, `**` followed by a slash at the beginning of a segment (no segment or more), or one UTF-16 unit. */
+type Token = { kind: 'star' | 'across' | 'folders' } | { kind: 'unit'; unit: number };
+
+function tokens(pattern: string): Token[] {
+  const out: Token[] = [];
+  for (let i = 0; i < pattern.length; ) {
+    if (pattern[i] !== '*') {
+      out.push({ kind: 'unit', unit: pattern.charCodeAt(i++) });
+      continue;
+    }
+    let end = i;
+    while (pattern[end] === '*') end++;
+    const isAcross = end - i > 1;
+    const begins = i === 0 || pattern[i - 1] === '/';
+    if (isAcross && begins && pattern[end] === '/') {
+      // Two in a row say no more than one.
+      if (out.at(-2)?.kind !== 'folders') out.push({ kind: 'folders' }, { kind: 'unit', unit: SLASH });
+      i = end + 1;
+    } else {
+      out.push({ kind: isAcross ? 'across' : 'star' });
+      i = end;
+    }
+  }
+  return out;
+}
+
+const SLASH = '/'.charCodeAt(0);
+
+/**
+ * Compiles a pattern.
+ * @throws HearsayError `usage` where it is too long
+ */
+export function compile(pattern: string): (path: string) => boolean {
+  if (pattern.length > PATTERN_MAX) {
+    throw new HearsayError('usage', `A pattern of ${pattern.length} characters; ${PATTERN_MAX} are the most.`);
+  }
+  const parts = tokens(pattern);
+  // State k: the first k tokens have matched. Bit k & 31 of word k >> 5.
+  const words = (parts.length >> 5) + 1;
+  const mask = (): Uint32Array => new Uint32Array(words);
+  const set = (bits: Uint32Array, k: number): void => {
+    bits[k >> 5] |= 1 << (k & 31);
+  };
+  const none = mask();
+  const units = new Map<number, Uint32Array>();
+  const staysWithin = mask();
+  const staysAcross = mask();
+  const isFree = mask();
+  const isFolders = mask();
+  for (const [k, part] of parts.entries()) {
+    if (part.kind === 'unit') {
+      const bits = units.get(part.unit) ?? mask();
+      units.set(part.unit, bits);
+      set(bits, k);
+      continue;
+    }
+    set(isFree, k);
+    set(staysWithin, k);
+    if (part.kind !== 'star') set(staysAcross, k);
+    if (part.kind === 'folders') set(isFolders, k);
+  }
+
+  /** Adds to `to` the states `by` ahead of those in `from` that are also in `where`; `to` may be `from`. */
+  const ahead = (from: Uint32Array, where: Uint32Array, by: number, to: Uint32Array): void => {
+    let carry = 0;
+    for (let w = 0; w < words; w++) {
+      const bits = from[w] & where[w];
+      to[w] |= (bits << by) | carry;
+      carry = bits >>> (32 - by);
+    }
+  };
+
+  const begin = mask();
+  set(begin, 0);
+  ahead(begin, isFolders, 2, begin);
+  ahead(begin, isFree, 1, begin);
+
+  const prefix = pattern.slice(0, isPattern(pattern) ? pattern.indexOf('*') : undefined);
+  let now = mask();
+  let next = mask();
+  return (path) => {
+    if (!path.startsWith(prefix)) return false;
+    now.set(begin);
+    for (let i = 0; i < path.length; i++) {
+      const unit = path.charCodeAt(i);
+      next.fill(0);
+      ahead(now, units.get(unit) ?? none, 1, next);
+      // Whole folders may be passed over only on entering them, not in the middle of a segment.
+      ahead(next, isFolders, 2, next);
+      const stays = unit === SLASH ? staysAcross : staysWithin;
+      for (let w = 0; w < words; w++) next[w] |= now[w] & stays[w];
+      ahead(next, isFree, 1, next);
+      [now, next] = [next, now];
+    }
+    return (now[parts.length >> 5] & (1 << (parts.length & 31))) !== 0;
+  };
+}

@@ -1,0 +1,253 @@
+/**
+ * Links: TCP connections as gossip sees them, for those whom multicast does not reach.
+ * Owns who is connected, who is being dialled and when to try again. Always true: at most DIALS_MAX dials of ours are under
+ * way; only peers that were proved alive are told anything; who hears our multicast is not told the same again.
+ * Called by gossip.
+ */
+import type { Millis } from '../clock.js';
+import type { PeerId } from '../ids.js';
+import { NEIGHBOURS_MAX } from '../limits.js';
+import { PASSIVE } from '../wire/head.js';
+import type { Message, MessageOf, Neighbour } from '../wire/table.js';
+import type { Circle } from './circle.js';
+import type { Context } from './context.js';
+import type { Heads } from './heads.js';
+import { addAddress, addressesOf, isAddress, type Member } from './member.js';
+import { backoff, DEAF } from './pace.js';
+
+const DIALS_MAX = 8;
+const DIAL_FIRST: Millis = 1000;
+const DIAL_MOST: Millis = 30_000;
+/** A dial that nothing came of counts as failed. */
+const DIAL_TIMEOUT: Millis = 10_000;
+/** Dials of one that was only told of, before it is forgotten. */
+const HEARSAY_DIALS = 5;
+/** Peers waiting to be dialled. */
+const QUEUE_MAX = 2 * NEIGHBOURS_MAX;
+/** Those who asked by datagram lately, so that they need no neighbours told. */
+const ASKERS_MAX = 1024;
+const ASKED_LATELY: Millis = 10_000;
+/** Those that are gone without a goodbye are dialled for so long. */
+const MISSED: Millis = 30 * 60_000;
+
+interface Dial {
+  tries: number;
+  /** When its timer is due; another is stale. */
+  dueAt: Millis;
+  /** Until when a dial is under way, 0 if none is. */
+  until: Millis;
+}
+
+export class Links {
+  readonly #context: Context;
+  readonly #circle: Circle;
+  readonly #heads: Heads;
+  readonly #linked = new Set<PeerId>();
+  readonly #dials = new Map<PeerId, Dial>();
+  readonly #askers = new Map<PeerId, Millis>();
+
+  constructor(context: Context, circle: Circle, heads: Heads) {
+    this.#context = context;
+    this.#circle = circle;
+    this.#heads = heads;
+  }
+
+  has(peer: PeerId): boolean {
+    return this.#linked.has(peer);
+  }
+
+  /** Someone asks by datagram, so multicast reaches it. */
+  asked(peer: PeerId): void {
+    this.#askers.delete(peer);
+    this.#askers.set(peer, this.#context.now);
+    if (this.#askers.size > ASKERS_MAX) this.#askers.delete(this.#askers.keys().next().value!);
+  }
+
+  /** Whether a peer of whom we know nothing else was dialled because we wanted to, not by its address. */
+  isDialled(peer: PeerId): boolean {
+    return this.#dials.has(peer);
+  }
+
+  /** @param member the peer, where it is one that is listed */
+  connected(peer: PeerId, member: Member | undefined): void {
+    this.#linked.add(peer);
+    this.#dials.delete(peer);
+    if (member) member.toldAt = this.#context.now;
+    if (this.#context.settings.passive) return;
+    const hearsMulticast = member
+      ? this.#isHeard(member)
+      : this.#context.now - (this.#askers.get(peer) ?? Number.NEGATIVE_INFINITY) < ASKED_LATELY;
+    if (hearsMulticast) return;
+    const peers = this.neighbours(peer);
+    if (peers.length > 0) this.#context.tell(peer, { type: 'N', peers });
+  }
+
+  disconnected(peer: PeerId): void {
+    if (!this.#linked.delete(peer)) return;
+    const member = this.#circle.get(peer);
+    if (member && this.#isMissed(member)) this.#dialLater(member);
+  }
+
+  /** A peer is gone: what it was told over its link no longer says that the link is good. */
+  gone(member: Member): void {
+    if (this.#isMissed(member)) this.#dialLater(member);
+  }
+
+  dialFailed(peer: PeerId): void {
+    const member = this.#circle.get(peer);
+    const dial = this.#dials.get(peer);
+    if (!member || !dial || this.#linked.has(peer)) return;
+    dial.until = 0;
+    this.#call(member);
+    this.#dialLater(member);
+  }
+
+  /** A peer asks to be dialled: a hint that is followed where we know it, at an address that it was heard from. */
+  called(member: Member, address: string): void {
+    if (this.#linked.has(member.id) || member.state !== 'live') return;
+    this.dial(member, [address]);
+  }
+
+  /** Asks one whom we cannot dial to dial us. */
+  #call(member: Member): void {
+    const { id, port, passive } = this.#context.settings;
+    if (!member.udp || port === 0 || passive) return;
+    this.#context.reply(member.udp, { type: 'C', from: id, to: member.id, port });
+  }
+
+  /** Dials a peer, unless it is connected, being dialled, or not to be tried yet. */
+  dial(member: Member, addresses: string[] = addressesOf(member)): void {
+    if (this.#linked.has(member.id) || addresses.length === 0) return;
+    const { now } = this.#context;
+    const dial = this.#dials.get(member.id) ?? { tries: 0, dueAt: 0, until: 0 };
+    if (dial.until > now || !this.#context.isDue(dial.dueAt)) return;
+    let under = 0;
+    for (const { until } of this.#dials.values()) if (until > now) under++;
+    this.#dials.set(member.id, dial);
+    if (under >= DIALS_MAX) {
+      this.#retry(member.id, dial, 200 + 300 * this.#context.random());
+      return;
+    }
+    dial.tries++;
+    dial.until = now + DIAL_TIMEOUT;
+    this.#context.emit({ kind: 'dial', peer: member.id, addresses });
+    this.#retry(member.id, dial, DIAL_TIMEOUT);
+  }
+
+  /** A dial's time has come: for one that is still wanted. */
+  dialDue(peer: PeerId): void {
+    const dial = this.#dials.get(peer);
+    if (!dial || !this.#context.isDue(dial.dueAt)) return;
+    const member = this.#circle.get(peer);
+    if (!member || this.#linked.has(peer) || !this.#isWanted(member, dial)) {
+      this.#dials.delete(peer);
+      return;
+    }
+    dial.until = 0;
+    this.dial(member);
+  }
+
+  /** Other peers in their own words, from one who tells its neighbours: those that are new are dialled, a few at a time. */
+  told(peers: readonly Neighbour[]): void {
+    const { now, random, settings } = this.#context;
+    for (const { head: packed, sig, addresses } of peers) {
+      if (this.#dials.size >= QUEUE_MAX) return;
+      const proof = { head: packed, sig };
+      const head = this.#heads.check(proof, now);
+      if (!head || head.id === settings.id || head.flags & PASSIVE) continue;
+      const member = this.#circle.meet(head, proof, 'relay');
+      if (!member || member.state === 'live' || this.#linked.has(member.id) || this.#dials.has(member.id)) continue;
+      for (const address of addresses) if (isAddress(address)) addAddress(member, address);
+      if (member.addresses.size === 0) continue;
+      const dial: Dial = { tries: 0, dueAt: 0, until: 0 };
+      this.#dials.set(member.id, dial);
+      this.#retry(member.id, dial, random() * Math.min(2000, 20 * peers.length));
+    }
+  }
+
+  /**
+   * Tells an offer to those who do not hear our multicast, and sees to it that they are connected.
+   * @param isChange a change, which is also told to those who lately showed that they do not hear us
+   */
+  tellDeaf(message: MessageOf<'O'>, isChange: boolean): void {
+    const { now } = this.#context;
+    for (const member of this.#circle.live()) {
+      const isDeaf = !this.#isHeard(member);
+      if (!isDeaf && !(isChange && now - member.tellsAt < DEAF * this.#circle.interval)) continue;
+      if (this.#linked.has(member.id)) this.tell(member, message);
+      else if (isDeaf && now - member.liveSince > this.#circle.interval / 2) this.dial(member);
+    }
+  }
+
+  /** Says goodbye to everyone who is connected and listed. */
+  tellAll(message: Message): void {
+    for (const member of this.#circle.live()) {
+      if (this.#linked.has(member.id)) this.#context.tell(member.id, message);
+    }
+  }
+
+  /** One that does not hear us told us something; so that it knows of us, it is answered, unless it was told lately. */
+  answer(member: Member, message: MessageOf<'O'>): void {
+    if (!this.#isHeard(member) || this.#context.now - member.toldAt < this.#circle.interval / 2) return;
+    this.tell(member, message);
+  }
+
+  tell(member: Member, message: MessageOf<'O'>): void {
+    member.toldAt = this.#context.now;
+    this.#context.tell(member.id, message);
+  }
+
+  /**
+   * Live peers in their own signed words, with addresses that mean something to the one who is told.
+   * @param except who is told
+   * @returns at most NEIGHBOURS_MAX, drawn by chance from more
+   */
+  neighbours(except: PeerId): Neighbour[] {
+    const told = this.#circle.get(except);
+    const sameHost = told !== undefined && [...told.addresses].some(isLoopback);
+    const all: Neighbour[] = [];
+    for (const member of this.#circle.live()) {
+      if (member.id === except) continue;
+      // A zone means something on one host only, and so does loopback.
+      const addresses = addressesOf(member).filter((a) => !a.includes('%') && (sameHost || !isLoopback(a)));
+      if (addresses.length > 0) all.push({ head: member.proof.head, sig: member.proof.sig, addresses });
+    }
+    for (let i = 0; all.length > NEIGHBOURS_MAX && i < NEIGHBOURS_MAX; i++) {
+      const j = i + Math.floor(this.#context.random() * (all.length - i));
+      [all[i], all[j]] = [all[j], all[i]];
+    }
+    return all.slice(0, NEIGHBOURS_MAX);
+  }
+
+  #isHeard(member: Member): boolean {
+    return this.#context.now - member.multicastAt <= DEAF * this.#circle.interval;
+  }
+
+  /** Whether a peer that is not connected should be: it knows of us by its connection alone. */
+  #isMissed(member: Member): boolean {
+    if (this.#context.settings.passive || member.leftEpoch >= member.head.epoch || member.addresses.size === 0)
+      return false;
+    if (member.via === 'multicast') return member.state === 'live' && !this.#isHeard(member);
+    return member.state === 'live' || (member.state === 'gone' && this.#context.now - member.goneAt < MISSED);
+  }
+
+  #isWanted(member: Member, dial: Dial): boolean {
+    if (member.state === 'candidate') return dial.tries < HEARSAY_DIALS;
+    return this.#isMissed(member);
+  }
+
+  #dialLater(member: Member): void {
+    const dial = this.#dials.get(member.id) ?? { tries: 0, dueAt: 0, until: 0 };
+    this.#dials.set(member.id, dial);
+    const wait = backoff(Math.max(0, dial.tries - 1), DIAL_FIRST, DIAL_MOST);
+    this.#retry(member.id, dial, wait * (0.5 + this.#context.random()));
+  }
+
+  #retry(peer: PeerId, dial: Dial, delay: Millis): void {
+    dial.dueAt = this.#context.after(delay, { kind: 'dial', peer });
+  }
+}
+
+function isLoopback(address: string): boolean {
+  return address.startsWith('127.') || address.startsWith('[::1]');
+}

@@ -1,0 +1,118 @@
+import type { Via } from '../api.js';
+import type { Millis } from '../clock.js';
+import type { PeerId } from '../ids.js';
+import { ADDRESSES_MAX } from '../limits.js';
+import { type Head, TRACKER } from '../wire/head.js';
+import type { Address, PeerInfo } from './events.js';
+import type { Proof, Shelf } from './shelf.js';
+
+/** What is known of another peer. */
+export interface Member {
+  readonly id: PeerId;
+  /** The newest head of it that was checked. */
+  head: Head;
+  proof: Proof;
+  /** `candidate`: heard of, not shown to be alive. `live`: it answered. `gone`: it was live, and left or fell silent. */
+  state: 'candidate' | 'live' | 'gone';
+  via: Via;
+  /** TCP addresses, the latest heard last. Of one that is live, each was proved by an answer from there. */
+  readonly addresses: Set<string>;
+  /** Where its datagrams come from. */
+  udp: Address | undefined;
+  /** Where it was asked to answer, when last, and how often in vain. */
+  readonly asked: Map<string, { to: Address; at: Millis; tries: number }>;
+  liveSince: Millis;
+  /** The last sign of life. */
+  heardAt: Millis;
+  /** When it was last heard by multicast: whom we hear, we take to hear us. */
+  multicastAt: Millis;
+  /** When it last told us an offer over TCP, as those do who do not hear us. */
+  tellsAt: Millis;
+  /** When we last told it one. */
+  toldAt: Millis;
+  /** Only answers to nonces after this mark show that it is alive. */
+  mark: number;
+  /** Questions asked since it fell silent. */
+  probes: number;
+  /** When its expiry timer is due; another one is stale. */
+  dueAt: Millis;
+  goneAt: Millis;
+  /** The epoch in which it said goodbye, 0 if in none: of that epoch, only the answer to a nonce brings it back. */
+  leftEpoch: number;
+  shelf: Shelf | undefined;
+}
+
+const NEVER = Number.NEGATIVE_INFINITY;
+
+export function newMember(head: Head, proof: Proof, via: Via, now: Millis): Member {
+  return {
+    id: head.id,
+    head,
+    proof,
+    state: 'candidate',
+    via,
+    addresses: new Set(),
+    udp: undefined,
+    asked: new Map(),
+    liveSince: NEVER,
+    heardAt: now,
+    multicastAt: NEVER,
+    tellsAt: NEVER,
+    toldAt: NEVER,
+    mark: 0,
+    probes: 0,
+    dueAt: NEVER,
+    goneAt: NEVER,
+    leftEpoch: 0,
+    shelf: undefined,
+  };
+}
+
+/** An address as text: "ip:port" or "[v6]:port". */
+export function addressText({ host, port }: Address): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+// A host is an IP address, with a zone perhaps: a name from the network would make us ask a name server.
+const ADDRESS = /^(?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-f:.]+(?:%[\w.-]+)?\]):\d{1,5}$/i;
+
+/** Whether a text from the network can be an address to dial. */
+export function isAddress(text: string): boolean {
+  return ADDRESS.test(text) && Number(text.slice(text.lastIndexOf(':') + 1)) <= 65535;
+}
+
+/** Adds an address as the latest heard; the one heard longest ago gives way. */
+export function addAddress(member: Member, address: string): void {
+  member.addresses.delete(address);
+  member.addresses.add(address);
+  if (member.addresses.size > ADDRESSES_MAX) member.addresses.delete(member.addresses.values().next().value!);
+}
+
+/** A member's addresses, the latest heard first. */
+export function addressesOf(member: Member): string[] {
+  return [...member.addresses].reverse();
+}
+
+export function infoOf(member: Member): PeerInfo {
+  const { id, key, name, files, bytes, flags } = member.head;
+  const { head, sig } = member.proof;
+  const tracker = (flags & TRACKER) !== 0;
+  return {
+    id,
+    name,
+    addresses: addressesOf(member),
+    files,
+    bytes,
+    tracker,
+    self: false,
+    via: member.via,
+    key,
+    head,
+    sig,
+  };
+}
+
+/** Whether what it says it has is newer than what we have of it. */
+export function isBehind({ head, shelf }: Member): boolean {
+  return !shelf || head.epoch > shelf.epoch || (head.epoch === shelf.epoch && head.version > shelf.version);
+}

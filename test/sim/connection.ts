@@ -1,0 +1,74 @@
+import { decode, encode } from '../../lib/wire/codec.js';
+import type { Message } from '../../lib/wire/table.js';
+import type { Host } from './host.js';
+import type { World } from './world.js';
+
+/** A connection whose packets did not pass for so long breaks. */
+const BREAKS = 15_000;
+const RETRANSMIT = 200;
+
+/** One reliable connection: in order, without loss, silent while a cable is cut, broken after a while. */
+export class Connection {
+  readonly a: Host;
+  readonly b: Host;
+  readonly #world: World;
+  readonly #queues: [Buffer[], Buffer[]] = [[], []];
+  readonly #pumping = [false, false];
+  #open = true;
+
+  constructor(world: World, a: Host, b: Host) {
+    this.#world = world;
+    this.a = a;
+    this.b = b;
+  }
+
+  other(host: Host): Host {
+    return host === this.a ? this.b : this.a;
+  }
+
+  send(from: Host, message: Message): void {
+    const data = encode(message);
+    this.#world.streamBytes += data.length;
+    const way = from === this.a ? 0 : 1;
+    this.#queues[way].push(data);
+    if (!this.#pumping[way]) this.#pump(way, this.#world.now);
+  }
+
+  #pump(way: 0 | 1, since: number): void {
+    this.#pumping[way] = true;
+    const [from, to] = way === 0 ? [this.a, this.b] : [this.b, this.a];
+    const blocked = !this.#world.passes(from, to) || !this.#world.passes(to, from);
+    this.#world.after(blocked ? RETRANSMIT : this.#world.latency(), () => {
+      if (!this.#open) return;
+      if (!this.#world.passes(from, to) || !this.#world.passes(to, from)) {
+        if (this.#world.now - since > BREAKS) this.close();
+        else this.#pump(way, since);
+        return;
+      }
+      const queue = this.#queues[way];
+      for (const data of queue.splice(0)) to.streamed(from, decode(data, 'tcp'));
+      if (this.#open && queue.length > 0) this.#pump(way, this.#world.now);
+      else this.#pumping[way] = false;
+    });
+  }
+
+  /** Ends it, at both ends. */
+  close(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#world.forget(this);
+    this.a.disconnected(this.b);
+    this.b.disconnected(this.a);
+  }
+
+  /** One end vanishes without a word: the other learns of it only when it breaks. */
+  vanish(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#world.after(BREAKS, () => {
+      this.#world.forget(this);
+      this.a.disconnected(this.b);
+      this.b.disconnected(this.a);
+    });
+  }
+}

@@ -1,0 +1,81 @@
+/** What has to hold, as functions that throw an error that says what does not, and from which seed. */
+import type { Host } from './host.js';
+import type { Sent, World } from './world.js';
+
+function fail(world: World, what: string): never {
+  throw new Error(`seed ${world.seed}, at ${Math.round(world.now - 1_000_000)} ms: ${what}`);
+}
+
+/** What one host lacks or has too much of another's share; undefined where nothing. */
+export function differs(host: Host, other: Host): string | undefined {
+  if (!host.peer(other.id)) return `${host.name} does not know ${other.name}`;
+  let count = 0;
+  for (const offer of host.gossip.index.of(other.id)) {
+    count++;
+    const wanted = other.share.get(offer.path);
+    if (!wanted) return `${host.name} still has ${offer.path} of ${other.name}`;
+    const same = wanted.id === offer.id && wanted.size === offer.size && wanted.mtime === offer.mtime;
+    if (!same || wanted.kind !== offer.kind) return `${host.name} has ${offer.path} of ${other.name} as it was`;
+  }
+  if (count !== other.share.size) return `${host.name} has ${count} of ${other.share.size} offers of ${other.name}`;
+  return undefined;
+}
+
+/** The first thing in which hosts do not agree with what is shared, if there is one. */
+export function disagreement(hosts: readonly Host[]): string | undefined {
+  for (const host of hosts) {
+    for (const other of hosts) {
+      const what = other.passive ? undefined : differs(host, other);
+      if (what) return what;
+    }
+    const here = new Set(hosts.filter(({ passive }) => !passive).map(({ id }) => id));
+    for (const { id, name } of host.gossip.peers()) if (!here.has(id)) return `${host.name} lists ${name}`;
+  }
+  return undefined;
+}
+
+/** Every host knows every other and all that it shares, and nobody and nothing else. */
+export function assertConverged(hosts: readonly Host[]): void {
+  const what = disagreement(hosts);
+  if (what) fail(hosts[0].world, what);
+}
+
+/** Runs until all hosts agree. @returns how long it took */
+export function assertConvergesWithin(hosts: readonly Host[], most: number): number {
+  const [{ world }] = hosts;
+  const took = world.runUntil(() => disagreement(hosts) === undefined, most);
+  return took ?? fail(world, `not within ${most} ms: ${disagreement(hosts)}`);
+}
+
+/** What a host told of changes, played back, is what its index holds: nothing was lost and nothing told that is not so. */
+export function assertNothingLost(host: Host): void {
+  const told = new Map<string, string>();
+  for (const { change, offer, before } of host.changes) {
+    const key = `${offer.peer} ${offer.path}`;
+    if (change === 'added' && told.has(key)) fail(host.world, `${host.name} told twice of ${offer.path}`);
+    if (change !== 'added' && !told.has(key)) fail(host.world, `${host.name} told ${change} of unknown ${offer.path}`);
+    if (change !== 'added' && !before) fail(host.world, `${change} without what was before`);
+    if (change === 'removed') told.delete(key);
+    else told.set(key, `${offer.kind} ${offer.size} ${offer.mtime} ${offer.id}`);
+  }
+  let count = 0;
+  for (const offer of host.gossip.index) {
+    count++;
+    const was = told.get(`${offer.peer} ${offer.path}`);
+    if (was !== `${offer.kind} ${offer.size} ${offer.mtime} ${offer.id}`) {
+      fail(host.world, `${host.name} did not tell of ${offer.path}`);
+    }
+  }
+  if (count !== told.size) fail(host.world, `${host.name} told of ${told.size} offers and holds ${count}`);
+}
+
+/** What one change cost is the same however much is shared, but for what numbers of more digits take. */
+export function assertBytesIndependent(world: World, few: readonly Sent[], many: readonly Sent[]): void {
+  const sizes = (all: readonly Sent[]): string => all.map(({ message }) => message.type).join('');
+  if (sizes(few) !== sizes(many)) fail(world, `one change was ${sizes(few)} with few offers, ${sizes(many)} with many`);
+  for (const [i, { bytes }] of few.entries()) {
+    // Version, count, files and bytes in the head: a few bytes more each.
+    const more = many[i].bytes - bytes;
+    if (Math.abs(more) > 24) fail(world, `a change of ${bytes} bytes took ${many[i].bytes} with more shared`);
+  }
+}
