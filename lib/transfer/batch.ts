@@ -1,0 +1,247 @@
+/**
+ * The receiving side of many small files: which to ask of whom, many to a request.
+ *
+ * Owns the state of each file of the batch, by its place in the list. Always true: a file waits, is asked of one source,
+ * or is settled (here, or failed with the last reason). Called by the driver of a fetch.
+ */
+import type { Millis } from '../clock.js';
+import type { Code } from '../errors.js';
+import type { PeerId } from '../ids.js';
+import { SMALL_BATCH_MAX } from '../limits.js';
+import { Rto } from './rto.js';
+
+export type BatchEvent =
+  | { kind: 'source'; peer: PeerId }
+  | { kind: 'source-gone'; peer: PeerId; code: Code }
+  /** A file came, verified and written, or not: `code` says why. */
+  | { kind: 'settled'; file: number; peer: PeerId; code: Code | undefined }
+  | { kind: 'heard'; peer: PeerId }
+  | { kind: 'timer' };
+
+export type BatchEffect =
+  /** Ask for these files; `request` numbers it for `settled` of the same source only. */
+  | { kind: 'request'; peer: PeerId; files: number[] }
+  | { kind: 'failed'; file: number; code: Code }
+  | { kind: 'drop'; peer: PeerId; code: Code }
+  | { kind: 'complete' }
+  | { kind: 'timer'; at: Millis };
+
+/** Bytes asked for in one request, beyond which no further file joins it. */
+const REQUEST_BYTES = 1 << 20;
+/** Requests open to one source: while one is answered the next is on its way. */
+const REQUESTS = 3;
+const STRIKES = 2;
+
+interface Source {
+  peer: PeerId;
+  rto: Rto;
+  /** Files asked for, each with the time it was asked. */
+  asked: Map<number, Millis>;
+  heard: Millis;
+  stalled: boolean;
+  strikes: number;
+}
+
+export interface BatchFile {
+  size: number;
+  /** Who offers it. */
+  peers: PeerId[];
+}
+
+export class Batch {
+  readonly #files: readonly BatchFile[];
+  /** Waiting files by source, each list taken from its end; a file may stand in several lists, `#waiting` decides. */
+  readonly #lists = new Map<PeerId, number[]>();
+  readonly #waiting: Uint8Array;
+  readonly #tried = new Map<number, Set<PeerId>>();
+  readonly #sources = new Map<PeerId, Source>();
+  readonly #gone = new Set<PeerId>();
+  #left: number;
+  #done = false;
+
+  constructor(files: readonly BatchFile[]) {
+    this.#files = files;
+    this.#left = files.length;
+    this.#waiting = new Uint8Array(files.length).fill(1);
+    for (let i = files.length - 1; i >= 0; i--) {
+      for (const peer of files[i].peers) {
+        const list = this.#lists.get(peer);
+        if (list) list.push(i);
+        else this.#lists.set(peer, [i]);
+      }
+    }
+  }
+
+  /** Peers that offer any of the files. */
+  get peers(): PeerId[] {
+    return [...this.#lists.keys()];
+  }
+
+  get left(): number {
+    return this.#left;
+  }
+
+  handle(event: BatchEvent, now: Millis): BatchEffect[] {
+    const out: BatchEffect[] = [];
+    switch (event.kind) {
+      case 'source':
+        this.#gone.delete(event.peer);
+        if (!this.#sources.has(event.peer)) {
+          this.#sources.set(event.peer, {
+            peer: event.peer,
+            rto: new Rto(),
+            asked: new Map(),
+            heard: now,
+            stalled: false,
+            strikes: 0,
+          });
+        }
+        break;
+      case 'source-gone':
+        this.#remove(event.peer, event.code, out);
+        break;
+      case 'heard': {
+        const source = this.#sources.get(event.peer);
+        if (source && source.asked.size > 0) source.heard = now;
+        break;
+      }
+      case 'settled':
+        this.#settled(event.file, event.peer, event.code, now, out);
+        break;
+      case 'timer':
+        this.#late(now, out);
+        break;
+    }
+    this.#ask(now, out);
+    if (!this.#done && this.#left === 0) {
+      this.#done = true;
+      out.push({ kind: 'complete' });
+    }
+    const at = this.#deadline();
+    if (at !== undefined) out.push({ kind: 'timer', at });
+    return out;
+  }
+
+  #settled(file: number, peer: PeerId, code: Code | undefined, now: Millis, out: BatchEffect[]): void {
+    const source = this.#sources.get(peer);
+    const at = source?.asked.get(file);
+    if (!source || at === undefined) return;
+    source.asked.delete(file);
+    source.heard = now;
+    source.stalled = false;
+    source.rto.sample(now - at);
+    if (code === undefined) {
+      this.#left--;
+      this.#tried.delete(file);
+      return;
+    }
+    if (code === 'wrong-content' && ++source.strikes >= STRIKES) {
+      out.push({ kind: 'drop', peer, code });
+      this.#again(file, peer, code, out);
+      this.#remove(peer, code, out);
+      return;
+    }
+    this.#again(file, peer, code, out);
+  }
+
+  /** A file did not come from a source: it waits for another, or has failed. */
+  #again(file: number, peer: PeerId, code: Code, out: BatchEffect[]): void {
+    const tried = this.#tried.get(file) ?? new Set();
+    this.#tried.set(file, tried);
+    // A wrong content is asked for once more of the same source where it is the only one.
+    const second = code === 'wrong-content' && !tried.has(peer) && this.#files[file].peers.length === 1;
+    tried.add(peer);
+    const others = this.#files[file].peers.filter((p) => !tried.has(p) && !this.#gone.has(p));
+    if (second) others.push(peer);
+    // Failures of our own disk are the same whoever sends.
+    if (others.length === 0 || code === 'disk-full' || code === 'not-writable' || code === 'exists') {
+      this.#left--;
+      out.push({ kind: 'failed', file, code });
+      return;
+    }
+    this.#waiting[file] = 1;
+    for (const other of others) this.#lists.get(other)?.push(file);
+  }
+
+  #remove(peer: PeerId, code: Code, out: BatchEffect[]): void {
+    if (this.#gone.has(peer)) return;
+    this.#gone.add(peer);
+    const source = this.#sources.get(peer);
+    this.#sources.delete(peer);
+    for (const file of source?.asked.keys() ?? []) this.#again(file, peer, code, out);
+    // What waited for this source alone has nobody left.
+    for (const file of this.#lists.get(peer) ?? []) {
+      if (!this.#waiting[file] || this.#files[file].peers.some((p) => !this.#gone.has(p))) continue;
+      this.#waiting[file] = 0;
+      this.#left--;
+      out.push({ kind: 'failed', file, code });
+    }
+    this.#lists.set(peer, []);
+  }
+
+  /** Whether a file is awaited from this source: what is not is neither written nor counted. */
+  expects(file: number, peer: PeerId): boolean {
+    return this.#sources.get(peer)?.asked.has(file) ?? false;
+  }
+
+  #ask(now: Millis, out: BatchEffect[]): void {
+    // Where every source has stalled, each gets another chance.
+    const sources = [...this.#sources.values()];
+    if (sources.every((s) => s.stalled)) for (const source of sources) source.stalled = false;
+    for (const source of this.#sources.values()) {
+      if (source.stalled) continue;
+      const list = this.#lists.get(source.peer) ?? [];
+      while (source.asked.size < (REQUESTS - 1) * SMALL_BATCH_MAX + 1 && list.length > 0) {
+        const files: number[] = [];
+        let bytes = 0;
+        while (list.length > 0 && files.length < SMALL_BATCH_MAX && bytes < REQUEST_BYTES) {
+          const file = list.pop()!;
+          if (!this.#waiting[file]) continue;
+          this.#waiting[file] = 0;
+          files.push(file);
+          bytes += this.#files[file].size;
+        }
+        if (files.length === 0) break;
+        if (source.asked.size === 0) source.heard = now;
+        for (const file of files) source.asked.set(file, now);
+        out.push({ kind: 'request', peer: source.peer, files });
+      }
+    }
+  }
+
+  #deadline(): Millis | undefined {
+    let soonest: Millis | undefined;
+    for (const source of this.#sources.values()) {
+      if (source.asked.size === 0) continue;
+      const due = source.heard + source.rto.value;
+      if (soonest === undefined || due < soonest) soonest = due;
+    }
+    return soonest;
+  }
+
+  /** A source that was silent for a whole time-out gives its files back to others, or is asked again where there are none. */
+  #late(now: Millis, out: BatchEffect[]): void {
+    for (const source of this.#sources.values()) {
+      if (source.asked.size === 0 || source.heard + source.rto.value > now) continue;
+      source.rto.backOff();
+      source.heard = now;
+      const files = [...source.asked.keys()];
+      const kept: number[] = [];
+      for (const file of files) {
+        const others = this.#files[file].peers.filter((p) => p !== source.peer && this.#sources.has(p));
+        if (others.length === 0) {
+          kept.push(file);
+          continue;
+        }
+        source.asked.delete(file);
+        this.#waiting[file] = 1;
+        for (const other of others) this.#lists.get(other)?.push(file);
+        this.#lists.get(source.peer)?.unshift(file);
+      }
+      source.stalled = kept.length < files.length;
+      for (let i = 0; i < kept.length; i += SMALL_BATCH_MAX) {
+        out.push({ kind: 'request', peer: source.peer, files: kept.slice(i, i + SMALL_BATCH_MAX) });
+      }
+    }
+  }
+}

@@ -1,0 +1,482 @@
+/**
+ * The receiving side of one large file: which blocks to ask of which source, and when to ask again.
+ *
+ * Owns the chunks' states, the sources and what is in flight to each. Always true: a block in flight belongs to an active
+ * chunk; a source's death or stall gives back all that it held in one call; a chunk is `have` only after the driver said
+ * that it was verified and written. Called by the driver of a fetch, which carries out the effects in their order.
+ */
+import { Bits } from '../bits.js';
+import type { Millis, Random } from '../clock.js';
+import type { Code } from '../errors.js';
+import type { PeerId } from '../ids.js';
+import { ASSEMBLY_MAX, BLOCK } from '../limits.js';
+import { Chunks } from './chunks.js';
+import { chunkCount, chunkLength, chunkSizeOf } from './content.js';
+import { Rto } from './rto.js';
+
+export type DownloadEvent =
+  /** A source answered with its manifest. `have` undefined: it has everything. */
+  | { kind: 'source'; peer: PeerId; have: Uint8Array | undefined }
+  | { kind: 'source-has'; peer: PeerId; chunks: number[] }
+  /** The connection broke, or the source said that it cannot go on. */
+  | { kind: 'source-gone'; peer: PeerId }
+  | { kind: 'block'; peer: PeerId; block: number; bytes: number }
+  /** Bytes of an unfinished block are coming in: slow is not stalled. */
+  | { kind: 'heard'; peer: PeerId }
+  /** The driver verified and wrote a chunk, or found it wrong. */
+  | { kind: 'checked'; chunk: number; ok: boolean }
+  | { kind: 'timer' };
+
+export type DownloadEffect =
+  | { kind: 'request'; peer: PeerId; block: number; count: number }
+  | { kind: 'ack'; peer: PeerId; block: number }
+  /** Keep the bytes of this block (the driver copies them to their place in the chunk). */
+  | { kind: 'keep'; block: number }
+  /** The chunk is whole: verify it, write it, answer `checked`. */
+  | { kind: 'check'; chunk: number; from: PeerId }
+  /** Bytes of an unfinished chunk are not wanted any more. */
+  | { kind: 'forget'; chunk: number }
+  /** Tell the source that this chunk of its did not fit. */
+  | { kind: 'bad'; peer: PeerId; chunk: number }
+  /** Use this source no longer, and name it. */
+  | { kind: 'drop'; peer: PeerId; code: Code }
+  | { kind: 'complete' }
+  | { kind: 'timer'; at: Millis };
+
+/** A source's second wrong chunk drops it. */
+const STRIKES = 2;
+/** Blocks in flight to a source of which nothing is known yet, and at least. */
+const WINDOW_FIRST = 4;
+const WINDOW_MIN = 2;
+const WINDOW_MAX = 64;
+/** What is added to the round trip when the window is sized: the event loop's and the disk's own pauses. */
+const SLACK: Millis = 20;
+
+interface Source {
+  peer: PeerId;
+  have: Bits | undefined;
+  rto: Rto;
+  /** Blocks asked for and not here, in the order of asking: when, how often, and the how manieth asked of this source. */
+  inFlight: Map<number, { at: Millis; tries: number; turn: number }>;
+  /** Blocks asked for so far, and the latest of them that came. */
+  turns: number;
+  cameTurn: number;
+  strikes: number;
+  /** When something last came of it, or was first asked for. */
+  heard: Millis;
+  stalled: boolean;
+  /** While stalled: the block that is asked for now and then, and when next. */
+  probe: { block: number; at: Millis };
+  /** Bytes a millisecond, smoothed over arrivals. */
+  rate: number;
+  rateAt: Millis;
+  rateBytes: number;
+  /** Least service time seen, ms. */
+  least: Millis;
+}
+
+/** An active chunk: who gives it and what is still lacking. */
+interface Active {
+  chunk: number;
+  owner: PeerId;
+  /** A second source asked for the same blocks near the end. */
+  helper: PeerId | undefined;
+  first: number;
+  blocks: number;
+  got: Bits;
+  givers: Set<PeerId>;
+}
+
+export class Download {
+  readonly size: number;
+  readonly chunkSize: number;
+  readonly chunks: Chunks;
+  readonly #perChunk: number;
+  readonly #random: Random;
+  readonly #sources = new Map<PeerId, Source>();
+  readonly #active = new Map<number, Active>();
+  /** Who sent a chunk that did not fit: asked elsewhere if possible. */
+  readonly #avoid = new Map<number, Set<PeerId>>();
+  /** Givers of chunks that are being checked. */
+  readonly #checking = new Map<number, Set<PeerId>>();
+  readonly #activeMax: number;
+  #swarm = false;
+  #done = false;
+
+  /** @param have chunks that are here and verified already */
+  constructor(size: number, random: Random, have?: Bits) {
+    this.size = size;
+    this.chunkSize = chunkSizeOf(size);
+    this.chunks = new Chunks(chunkCount(size));
+    this.#perChunk = Math.max(1, this.chunkSize / BLOCK);
+    this.#random = random;
+    this.#activeMax = Math.max(4, Math.floor(ASSEMBLY_MAX / this.chunkSize));
+    if (have) for (let i = 0; i < this.chunks.count; i++) if (have.has(i)) this.chunks.set(i, 'have');
+  }
+
+  /** Sources in use now. */
+  get sources(): PeerId[] {
+    return [...this.#sources.keys()];
+  }
+
+  /** Sources that have not stalled. */
+  get working(): number {
+    let n = 0;
+    for (const source of this.#sources.values()) if (!source.stalled) n++;
+    return n;
+  }
+
+  /** Which chunk a block belongs to. */
+  chunkOf(block: number): number {
+    return Math.floor(block / this.#perChunk);
+  }
+
+  /** Where a block's bytes stand within its chunk, and how many they are. */
+  placeOf(block: number): { chunk: number; offset: number; length: number } {
+    const chunk = this.chunkOf(block);
+    const offset = (block - chunk * this.#perChunk) * BLOCK;
+    return { chunk, offset, length: Math.min(BLOCK, chunkLength(this.size, chunk) - offset) };
+  }
+
+  /** Whether others receive this content too, so that the order of fetching matters to them. */
+  set swarm(on: boolean) {
+    this.#swarm = on;
+  }
+
+  handle(event: DownloadEvent, now: Millis): DownloadEffect[] {
+    const out: DownloadEffect[] = [];
+    switch (event.kind) {
+      case 'source':
+        this.#addSource(event.peer, event.have, now);
+        break;
+      case 'source-has':
+        this.#sourceHas(event.peer, event.chunks);
+        break;
+      case 'source-gone':
+        this.#removeSource(event.peer, out);
+        break;
+      case 'block':
+        this.#block(event.peer, event.block, event.bytes, now, out);
+        break;
+      case 'heard': {
+        const source = this.#sources.get(event.peer);
+        if (source && source.inFlight.size > 0) source.heard = now;
+        break;
+      }
+      case 'checked':
+        this.#checked(event.chunk, event.ok, out);
+        break;
+      case 'timer':
+        this.#late(now, out);
+        break;
+    }
+    this.#ask(now, out);
+    if (!this.#done && this.chunks.complete) {
+      this.#done = true;
+      out.push({ kind: 'complete' });
+    }
+    const at = this.#deadline();
+    if (at !== undefined) out.push({ kind: 'timer', at });
+    return out;
+  }
+
+  /** Begins again from nothing: the whole did not fit at the end. */
+  restart(now: Millis): DownloadEffect[] {
+    this.#done = false;
+    for (let i = 0; i < this.chunks.count; i++) if (this.chunks.state(i) === 'have') this.chunks.set(i, 'missing');
+    return this.handle({ kind: 'timer' }, now);
+  }
+
+  #addSource(peer: PeerId, have: Uint8Array | undefined, now: Millis): void {
+    if (this.#sources.has(peer)) return;
+    const bits = have && new Bits(this.chunks.count, have);
+    this.#sources.set(peer, {
+      peer,
+      have: bits?.isFull ? undefined : bits,
+      rto: new Rto(),
+      inFlight: new Map(),
+      turns: 0,
+      cameTurn: 0,
+      strikes: 0,
+      heard: now,
+      stalled: false,
+      probe: { block: 0, at: now },
+      rate: 0,
+      rateAt: now,
+      rateBytes: 0,
+      least: Number.POSITIVE_INFINITY,
+    });
+    for (let i = 0; i < this.chunks.count; i++) if (!bits || bits.has(i)) this.chunks.holds(i, 1);
+    if (bits && !bits.isFull) this.#swarm = true;
+  }
+
+  #sourceHas(peer: PeerId, chunks: number[]): void {
+    const source = this.#sources.get(peer);
+    if (!source?.have) return;
+    for (const chunk of chunks) if (source.have.add(chunk)) this.chunks.holds(chunk, 1);
+  }
+
+  #removeSource(peer: PeerId, out: DownloadEffect[]): void {
+    const source = this.#sources.get(peer);
+    if (!source) return;
+    this.#giveBack(source, out);
+    this.#sources.delete(peer);
+    for (let i = 0; i < this.chunks.count; i++) if (!source.have || source.have.has(i)) this.chunks.holds(i, -1);
+  }
+
+  /** A source gives back all that it was asked for: its chunks go to its helper, or are missing again. */
+  #giveBack(source: Source, out: DownloadEffect[]): void {
+    source.inFlight.clear();
+    for (const active of [...this.#active.values()]) {
+      if (active.helper === source.peer) active.helper = undefined;
+      if (active.owner !== source.peer) continue;
+      if (active.helper) {
+        active.owner = active.helper;
+        active.helper = undefined;
+      } else {
+        this.#active.delete(active.chunk);
+        this.chunks.set(active.chunk, 'missing');
+        out.push({ kind: 'forget', chunk: active.chunk });
+      }
+    }
+  }
+
+  #block(peer: PeerId, block: number, bytes: number, now: Millis, out: DownloadEffect[]): void {
+    const source = this.#sources.get(peer);
+    // What comes from one who is no source any more is not even acknowledged.
+    if (!source) return;
+    out.push({ kind: 'ack', peer, block });
+    source.heard = now;
+    source.stalled = false;
+    const asked = source.inFlight.get(block);
+    if (asked) {
+      source.inFlight.delete(block);
+      source.cameTurn = Math.max(source.cameTurn, asked.turn);
+      if (asked.tries === 1) {
+        source.rto.sample(now - asked.at);
+        source.least = Math.min(source.least, now - asked.at);
+      }
+      this.#measure(source, bytes, now);
+    }
+    const { chunk, length } = this.placeOf(block);
+    const active = this.#active.get(chunk);
+    // Only what was asked for, of a chunk still being put together, is kept: repeats and inventions are not.
+    if (!active || !asked || (active.owner !== peer && active.helper !== peer)) return;
+    if (bytes !== length || !active.got.add(block - active.first)) return;
+    active.givers.add(peer);
+    out.push({ kind: 'keep', block });
+    if (!active.got.isFull) return;
+    this.#active.delete(chunk);
+    for (const other of this.#sources.values()) {
+      for (let b = active.first; b < active.first + active.blocks; b++) other.inFlight.delete(b);
+    }
+    this.chunks.set(chunk, 'checking');
+    this.#checking.set(chunk, active.givers);
+    out.push({ kind: 'check', chunk, from: peer });
+  }
+
+  /** Rate over some 100 ms or more of arrivals, smoothed. */
+  #measure(source: Source, bytes: number, now: Millis): void {
+    source.rateBytes += bytes;
+    const span = now - source.rateAt;
+    if (span < 100 && source.rate > 0) return;
+    const rate = source.rateBytes / Math.max(1, span);
+    source.rate = source.rate === 0 ? rate : source.rate + (rate - source.rate) / 4;
+    source.rateAt = now;
+    source.rateBytes = 0;
+  }
+
+  #checked(chunk: number, ok: boolean, out: DownloadEffect[]): void {
+    const givers = this.#checking.get(chunk);
+    if (!givers) return;
+    this.#checking.delete(chunk);
+    if (ok) {
+      this.chunks.set(chunk, 'have');
+      this.#avoid.delete(chunk);
+      return;
+    }
+    this.chunks.set(chunk, 'missing');
+    const avoid = this.#avoid.get(chunk) ?? new Set();
+    this.#avoid.set(chunk, avoid);
+    for (const peer of givers) {
+      avoid.add(peer);
+      out.push({ kind: 'bad', peer, chunk });
+    }
+    // Of several givers nobody knows whose bytes were wrong; the chunk comes whole from one next time.
+    if (givers.size !== 1) return;
+    const [peer] = givers;
+    const source = this.#sources.get(peer);
+    if (source && ++source.strikes >= STRIKES) {
+      this.#removeSource(peer, out);
+      out.push({ kind: 'drop', peer, code: 'wrong-content' });
+    }
+  }
+
+  /** How many blocks to keep in flight: rate × (twice the least service time + slack), as a bandwidth-delay product. */
+  #window(source: Source): number {
+    if (source.rate === 0) return WINDOW_FIRST;
+    const bytes = source.rate * (2 * Math.min(source.least, 1000) + SLACK);
+    return Math.min(WINDOW_MAX, Math.max(WINDOW_MIN, Math.ceil(bytes / BLOCK)));
+  }
+
+  #has(source: Source, chunk: number): boolean {
+    if (source.have && !source.have.has(chunk)) return false;
+    const avoid = this.#avoid.get(chunk);
+    if (!avoid?.has(source.peer)) return true;
+    // Asked again of the same source only where nobody else can give it.
+    for (const other of this.#sources.values()) {
+      if (!avoid.has(other.peer) && !other.stalled && (!other.have || other.have.has(chunk))) return false;
+    }
+    return true;
+  }
+
+  /** Fills every source's window. */
+  #ask(now: Millis, out: DownloadEffect[]): void {
+    for (const source of this.#sources.values()) {
+      if (source.stalled) continue;
+      let room = this.#window(source) - source.inFlight.size;
+      // Asking in halves of the window keeps requests few where blocks are many.
+      while (room > 0) {
+        const active = this.#begin(source) ?? this.#help(source);
+        if (!active) break;
+        room -= this.#request(source, active, now, out);
+      }
+    }
+  }
+
+  #begin(source: Source): Active | undefined {
+    if (this.#active.size + this.#checking.size >= this.#activeMax) return undefined;
+    const chunk = this.chunks.pick((c) => this.#has(source, c), this.#swarm ? this.#random : undefined);
+    if (chunk === undefined) return undefined;
+    const blocks = Math.ceil(chunkLength(this.size, chunk) / BLOCK);
+    const active: Active = {
+      chunk,
+      owner: source.peer,
+      helper: undefined,
+      first: chunk * this.#perChunk,
+      blocks,
+      got: new Bits(blocks),
+      givers: new Set(),
+    };
+    this.chunks.set(chunk, 'active');
+    this.#active.set(chunk, active);
+    return active;
+  }
+
+  /**
+   * Endgame: nothing is left to begin, so an idle source helps with the chunk whose owner will be last to finish, where
+   * that is much later than the helper would be. Never more than one helper a chunk.
+   */
+  #help(source: Source): Active | undefined {
+    if (source.inFlight.size > 0 || source.rate === 0 || this.chunks.missing > 0) return undefined;
+    let worst: Active | undefined;
+    let latest = 0;
+    for (const active of this.#active.values()) {
+      if (active.owner === source.peer || active.helper || !this.#has(source, active.chunk)) continue;
+      const owner = this.#sources.get(active.owner);
+      if (!owner) continue;
+      const left = (active.blocks - active.got.count) * BLOCK;
+      const behind = owner.inFlight.size * BLOCK;
+      const finish = owner.rate > 0 ? Math.max(left, behind) / owner.rate : owner.rto.value;
+      if (finish > latest && finish > 2 * (left / source.rate + (source.rto.smoothed ?? 0))) {
+        worst = active;
+        latest = finish;
+      }
+    }
+    if (worst) worst.helper = source.peer;
+    return worst;
+  }
+
+  /** Asks a source for what a chunk lacks, as runs; returns how many blocks. */
+  #request(source: Source, active: Active, now: Millis, out: DownloadEffect[]): number {
+    if (source.inFlight.size === 0) {
+      source.heard = now;
+      source.rateAt = now;
+      source.rateBytes = 0;
+    }
+    let asked = 0;
+    for (let i = 0; i < active.blocks; ) {
+      if (active.got.has(i)) {
+        i++;
+        continue;
+      }
+      let count = 0;
+      while (i + count < active.blocks && !active.got.has(i + count)) {
+        source.inFlight.set(active.first + i + count, { at: now, tries: 1, turn: ++source.turns });
+        count++;
+      }
+      out.push({ kind: 'request', peer: source.peer, block: active.first + i, count });
+      asked += count;
+      i += count;
+    }
+    return asked;
+  }
+
+  /** When a source counts as silent: a time-out after it was last heard, or last asked. */
+  #silentAt(source: Source): Millis | undefined {
+    if (source.stalled) return source.probe.at;
+    for (const { at } of source.inFlight.values()) return Math.max(at, source.heard) + source.rto.value;
+    return undefined;
+  }
+
+  /** A source answers in the order of asking: a block that a later one overtook was lost, once it is old enough too. */
+  #lostAt(source: Source): Millis | undefined {
+    for (const { at, turn } of source.inFlight.values()) {
+      return turn < source.cameTurn ? at + source.rto.value : undefined;
+    }
+    return undefined;
+  }
+
+  #deadline(): Millis | undefined {
+    let soonest: Millis | undefined;
+    for (const source of this.#sources.values()) {
+      for (const due of [this.#silentAt(source), this.#lostAt(source)]) {
+        if (due !== undefined && (soonest === undefined || due < soonest)) soonest = due;
+      }
+    }
+    return soonest;
+  }
+
+  #late(now: Millis, out: DownloadEffect[]): void {
+    for (const source of this.#sources.values()) {
+      const silent = this.#silentAt(source);
+      const lost = this.#lostAt(source);
+      if (silent !== undefined && silent <= now) this.#silent(source, now, out);
+      else if (lost !== undefined && lost <= now) this.#again(source, now, out);
+    }
+  }
+
+  /** Asks again for blocks. */
+  #again(source: Source, now: Millis, out: DownloadEffect[], all = false): void {
+    for (const [block, asked] of [...source.inFlight]) {
+      const isLost = asked.turn < source.cameTurn && asked.at + source.rto.value <= now;
+      if (!all && !isLost) break;
+      // Put at the end, so that the map stays in the order of asking.
+      source.inFlight.delete(block);
+      source.inFlight.set(block, { at: now, tries: asked.tries + 1, turn: ++source.turns });
+      out.push({ kind: 'request', peer: source.peer, block, count: 1 });
+    }
+  }
+
+  /**
+   * Nothing came for a whole time-out. Where there are others, they take over what it held, and it is asked for one
+   * block now and then, with back-off, until anything comes; where there are none, it is asked for all again.
+   */
+  #silent(source: Source, now: Millis, out: DownloadEffect[]): void {
+    source.rto.backOff();
+    source.heard = now;
+    if (!source.stalled) {
+      const others = [...this.#sources.values()].some((s) => s !== source && !s.stalled);
+      if (!others) {
+        this.#again(source, now, out, true);
+        return;
+      }
+      const [block] = source.inFlight.keys();
+      this.#giveBack(source, out);
+      source.stalled = true;
+      source.probe.block = block;
+    }
+    source.probe.at = now + source.rto.value;
+    out.push({ kind: 'request', peer: source.peer, block: source.probe.block, count: 1 });
+  }
+}

@@ -1,0 +1,155 @@
+/**
+ * The serving side of one connection: what was asked for and not sent, what was sent and not acknowledged.
+ *
+ * Owns the numbers of requested items (blocks of a file, or places of a bundle), never their bytes. Always true: an item
+ * is queued or unacknowledged, not both, and at most UNACKED_MAX are unacknowledged. Called by the server's driver, which
+ * reads and sends what `next` names.
+ */
+import type { Millis } from '../clock.js';
+import { UNACKED_MAX } from '../limits.js';
+import { Rto } from './rto.js';
+
+/** One thing to send: item `index` of the request `number`. */
+export interface Item {
+  number: number;
+  index: number;
+}
+
+interface Sent extends Item {
+  at: Millis;
+  tries: number;
+}
+
+/** Items of one request that may wait: a 64 MiB window of blocks; beyond it the receiver asks again later. */
+export const QUEUE_MAX = 256;
+
+/** Times that one item is sent before its receiver counts as gone. */
+const TRIES_MAX = 6;
+
+interface Asked {
+  queue: number[];
+  queued: Set<number>;
+  /** Times that each item was sent which is sent again. */
+  tries: Map<number, number>;
+}
+
+export class Upload {
+  readonly #asked = new Map<number, Asked>();
+  /** Insertion order is sending order, so the oldest is first. */
+  readonly #unacked = new Map<string, Sent>();
+  /** Patient at first: a slow link takes seconds for a block, and sending it twice would not help. */
+  readonly #rto = new Rto(10_000);
+  #heard: Millis = 0;
+  /** Requests with something queued, served in turn. */
+  #turn: number[] = [];
+
+  /** Asks for items of a request. What waits already is not queued twice; what was sent is sent again, since it did not arrive. */
+  request(number: number, indexes: Iterable<number>): void {
+    let asked = this.#asked.get(number);
+    if (!asked) {
+      asked = { queue: [], queued: new Set(), tries: new Map() };
+      this.#asked.set(number, asked);
+    }
+    for (const index of indexes) {
+      if (asked.queue.length >= QUEUE_MAX) break;
+      if (asked.queued.has(index)) continue;
+      this.#unacked.delete(`${number}:${index}`);
+      asked.queue.push(index);
+      asked.queued.add(index);
+    }
+    if (asked.queue.length > 0 && !this.#turn.includes(number)) this.#turn.push(number);
+  }
+
+  /** Whether something can be sent now. */
+  get ready(): boolean {
+    return this.#turn.length > 0 && this.#unacked.size < UNACKED_MAX;
+  }
+
+  /** Unacknowledged items. */
+  get inFlight(): number {
+    return this.#unacked.size;
+  }
+
+  /** What `next` would give, so that it can be read ahead. */
+  peek(): Item | undefined {
+    const number = this.#turn[0];
+    const asked = number === undefined ? undefined : this.#asked.get(number);
+    return asked && { number, index: asked.queue[0] };
+  }
+
+  /** Takes the next item to send, requests in turn, and counts it as sent; undefined when there is none or the window is full. */
+  next(now: Millis): Item | undefined {
+    if (!this.ready) return undefined;
+    const number = this.#turn.shift()!;
+    const asked = this.#asked.get(number)!;
+    const index = asked.queue.shift()!;
+    asked.queued.delete(index);
+    if (asked.queue.length > 0) this.#turn.push(number);
+    const tries = (asked.tries.get(index) ?? 0) + 1;
+    this.#unacked.set(`${number}:${index}`, { number, index, at: now, tries });
+    return { number, index };
+  }
+
+  /** Takes acknowledgements; returns how many were new. */
+  acked(number: number, indexes: Iterable<number>, now: Millis): number {
+    let fresh = 0;
+    this.#heard = now;
+    for (const index of indexes) {
+      const key = `${number}:${index}`;
+      const sent = this.#unacked.get(key);
+      if (!sent) continue;
+      this.#unacked.delete(key);
+      fresh++;
+      if (sent.tries === 1) this.#rto.sample(now - sent.at);
+      else this.#asked.get(number)?.tries.delete(index);
+    }
+    return fresh;
+  }
+
+  /** Forgets a request: cancelled or ended. */
+  drop(number: number): void {
+    this.#asked.delete(number);
+    this.#turn = this.#turn.filter((n) => n !== number);
+    for (const [key, sent] of this.#unacked) if (sent.number === number) this.#unacked.delete(key);
+  }
+
+  /** When `expire` should be called next, or undefined when nothing waits for an acknowledgement. */
+  deadline(): Millis | undefined {
+    for (const sent of this.#unacked.values()) return this.#due(sent);
+    return undefined;
+  }
+
+  /** After a time-out of silence; after twice as long while others are acknowledged, since then only this one was lost. */
+  #due(sent: Sent): Millis {
+    return sent.at + (this.#heard > sent.at ? 2 : 1) * this.#rto.value;
+  }
+
+  /**
+   * Queues again, ahead of the rest, what was not acknowledged in time; asks nobody.
+   * @returns the requests whose receiver has not acknowledged one item after TRIES_MAX sends: give them up
+   */
+  expire(now: Millis): number[] {
+    const late: Sent[] = [];
+    for (const sent of this.#unacked.values()) {
+      if (this.#due(sent) > now) break;
+      late.push(sent);
+    }
+    const lost = new Set<number>();
+    for (const { number, index, tries } of late.reverse()) {
+      const asked = this.#asked.get(number);
+      this.#unacked.delete(`${number}:${index}`);
+      if (!asked) continue;
+      if (tries >= TRIES_MAX) {
+        lost.add(number);
+        continue;
+      }
+      asked.tries.set(index, tries);
+      asked.queue.unshift(index);
+      asked.queued.add(index);
+      if (!this.#turn.includes(number)) this.#turn.unshift(number);
+    }
+    if (late.length > 0) this.#rto.backOff();
+    for (const number of lost) this.drop(number);
+    return [...lost];
+  }
+}
