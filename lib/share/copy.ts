@@ -1,0 +1,89 @@
+/**
+ * What is on this machine already need not be fetched: other files with the same content, or with some of its chunks.
+ */
+import { constants } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { blake3 } from '../hash.js';
+import { contentId, HASH_BYTES } from '../transfer/content.js';
+import { Partial, type PartialOptions } from './partial.js';
+import { type SmallFile, writeSmall } from './partial-small.js';
+import { readAt } from './place-existing.js';
+
+/**
+ * Begins a partial from a file of this machine: cloned where the disk can, else copied; and every chunk of it compared
+ * with the manifest. An earlier partial's chunks that fit are kept. The partial is full where the file had the content.
+ * @param from absolute; may be gone, or hold something else by now: then less is taken
+ * @param hashes the manifest, 32 bytes for each chunk
+ * @returns the open partial; `finish`, or fetch what it lacks. Errors as of `Partial.open` and `write`
+ */
+export async function copyLocal(from: string, options: PartialOptions, hashes: Uint8Array): Promise<Partial> {
+  const partial = await Partial.open({ ...options, seed: from });
+  try {
+    await partial.verify(hashes);
+    if (!partial.have.isFull) await copyChunks(from, partial, hashes);
+  } catch (error) {
+    await partial.keep();
+    throw error;
+  }
+  return partial;
+}
+
+/**
+ * Takes from a file the chunks that a partial lacks: of an older version those that did not change. The file is cut at
+ * the manifest's chunk size, whatever its own would be.
+ * @returns bytes that were taken; 0 where the file cannot be read
+ * @throws HearsayError as of `Partial.write`
+ */
+export async function copyChunks(from: string, partial: Partial, hashes: Uint8Array): Promise<number> {
+  let bytes = 0;
+  const handle = await openQuietly(from);
+  if (!handle) return 0;
+  try {
+    for (let chunk = 0; chunk < partial.have.length; chunk++) {
+      if (partial.have.has(chunk)) continue;
+      const hash = hashes.subarray(chunk * HASH_BYTES, (chunk + 1) * HASH_BYTES);
+      const data = await readAt(handle, chunk * partial.chunkSize, partial.lengthOf(chunk)).catch(() => undefined);
+      if (!data || !blake3(data).equals(hash)) continue;
+      await partial.write(chunk, data, hash);
+      bytes += data.length;
+    }
+  } finally {
+    await handle.close();
+  }
+  return bytes;
+}
+
+/**
+ * Copies a file of at most one chunk, if it still has the content.
+ * @param from absolute
+ * @param id the content that it must have
+ * @returns where the copy is, or undefined where the file has changed or gone. Errors as of `writeSmall`
+ */
+export async function copySmall(
+  from: string,
+  id: string,
+  size: number,
+  to: Omit<SmallFile, 'data'>,
+): Promise<string | undefined> {
+  const handle = await openQuietly(from);
+  if (!handle) return undefined;
+  let data: Buffer | undefined;
+  try {
+    data = await readAt(handle, 0, size).catch(() => undefined);
+  } finally {
+    await handle.close();
+  }
+  if (!data || contentId(size, size === 0 ? new Uint8Array(0) : blake3(data)) !== id) return undefined;
+  return writeSmall({ ...to, data });
+}
+
+async function openQuietly(file: string): Promise<FileHandle | undefined> {
+  try {
+    const handle = await open(file, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
+    if ((await handle.stat()).isFile()) return handle;
+    await handle.close();
+  } catch {
+    // Gone, or not ours to read.
+  }
+  return undefined;
+}

@@ -1,0 +1,61 @@
+import { constants } from 'node:fs';
+import { type FileHandle, lstat, open } from 'node:fs/promises';
+import { blake3 } from '../hash.js';
+import { chunkCount, chunkLength, contentId, HASH_BYTES } from '../transfer/content.js';
+import { codeOf, diskError } from './place-land.js';
+
+/** What stands where a file is to go. `not-a-file` is a folder, a link, or something that has no content. */
+export type Existing = 'same' | 'different' | 'absent' | 'not-a-file';
+
+/**
+ * Compares what has a file's place with the file. Reads it only where the size fits, chunk by chunk. A link is not
+ * followed: it is no file, whatever it points to.
+ * @param file absolute
+ * @param id content id of the file that is to come
+ */
+export async function compareExisting(file: string, size: number, id: string): Promise<Existing> {
+  try {
+    const found = await lstat(file);
+    if (!found.isFile()) return 'not-a-file';
+    if (found.size !== size) return 'different';
+  } catch (error) {
+    // A file where a folder of the path must be leaves this place empty too.
+    if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return 'absent';
+    throw diskError(error, file);
+  }
+  return (await idOfFile(file, size)) === id ? 'same' : 'different';
+}
+
+/** The content id of a file, or undefined where it cannot be read as a file of this size. Does not follow a link. */
+async function idOfFile(file: string, size: number): Promise<string | undefined> {
+  const hashes = new Uint8Array(chunkCount(size) * HASH_BYTES);
+  let handle: FileHandle | undefined;
+  try {
+    handle = await open(file, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0));
+    if (!(await handle.stat()).isFile()) return undefined;
+    let position = 0;
+    for (let chunk = 0; chunk < chunkCount(size); chunk++) {
+      const data = await readAt(handle, position, chunkLength(size, chunk));
+      if (!data) return undefined;
+      hashes.set(blake3(data), chunk * HASH_BYTES);
+      position += data.length;
+    }
+    if ((await handle.stat()).size !== size) return undefined;
+  } catch {
+    return undefined;
+  } finally {
+    await handle?.close();
+  }
+  return contentId(size, hashes);
+}
+
+/** Exactly so many bytes at a position, or undefined where the file ends before. */
+export async function readAt(handle: FileHandle, position: number, length: number): Promise<Buffer | undefined> {
+  const data = Buffer.allocUnsafeSlow(length);
+  for (let at = 0; at < length; ) {
+    const { bytesRead } = await handle.read(data, at, length - at, position + at);
+    if (bytesRead === 0) return undefined;
+    at += bytesRead;
+  }
+  return data;
+}

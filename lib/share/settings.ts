@@ -1,0 +1,220 @@
+/**
+ * The settings: option, environment, config file, config/default.toml, in this order; each layer checked by itself, so
+ * that an error names where the value stands.
+ */
+import { readFile } from 'node:fs/promises';
+import { homedir, hostname } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import envPaths from 'env-paths';
+import { parse, TomlError } from 'smol-toml';
+import { z } from 'zod';
+import { HearsayError } from '../errors.js';
+import { NAME_MAX } from '../limits.js';
+import { segmentFault } from '../names.js';
+import { parseGroup, parseHostPort } from './address.js';
+
+/** Something to share, and how to call it. */
+export interface SharedPath {
+  /** Absolute. */
+  path: string;
+  /** The share's name, where it is not the path's own last segment. */
+  as?: string;
+}
+
+export interface Settings {
+  /** What people call this peer. */
+  name: string;
+  /** The TCP port that was asked for, 0 for any; undefined where only config/default.toml names one. */
+  port: number | undefined;
+  /** The TCP port of config/default.toml: to be tried first, then the next ones, where `port` is undefined. */
+  defaultPort: number;
+  /** Each HOST or HOST:PORT; see parseHostPort. */
+  join: string[];
+  multicast: boolean;
+  /** ADDR:PORT; see parseGroup. */
+  group: string;
+  interface: string[];
+  /** Seconds. */
+  wait: number;
+  /** Seconds. */
+  timeout: number;
+  /** Absolute. */
+  state: string;
+  /** Seconds. */
+  rescan: number;
+  share: SharedPath[];
+}
+
+/** Options of the command line or the library; numbers may be the text that a person typed. */
+export interface Flags {
+  name?: string | undefined;
+  port?: string | number | undefined;
+  join?: readonly string[] | undefined;
+  /** false: none; a text: the group. */
+  multicast?: boolean | string | undefined;
+  group?: string | undefined;
+  interface?: readonly string[] | undefined;
+  wait?: string | number | undefined;
+  timeout?: string | number | undefined;
+  state?: string | undefined;
+  rescan?: string | number | undefined;
+  share?: readonly (string | { path: string; as?: string | undefined })[] | undefined;
+}
+
+export interface SettingsSource {
+  flags?: Flags;
+  env?: Readonly<Record<string, string | undefined>>;
+  /** Read instead of the platform's own, which need not exist; this one must. */
+  configFile?: string | undefined;
+  /** Where the platform keeps config files and data; by env-paths. */
+  folders?: { config: string; data: string };
+}
+
+const DEFAULTS = fileURLToPath(new URL('../../../config/default.toml', import.meta.url));
+
+const parses = (what: (text: string) => unknown) => (text: string) => {
+  try {
+    what(text);
+    return true;
+  } catch {
+    return false;
+  }
+};
+const seconds = (min: number, max: number) => z.number().min(min).max(max);
+// Control characters would spoil every line that the name is printed in.
+const nameText = z.string().refine((text) => Buffer.byteLength(text) <= NAME_MAX && !/\p{Cc}/u.test(text));
+const shareAs = z.string().refine((text) => segmentFault(text) === undefined);
+
+/** Each setting: its check, and what it should be, in words. */
+const KEYS = {
+  name: [nameText, `a text of at most ${NAME_MAX} bytes without control characters`],
+  port: [z.int().min(0).max(65535), 'a whole number from 0 to 65535'],
+  join: [z.array(z.string().refine(parses((text) => parseHostPort(text, 1)))), 'a list of HOST or HOST:PORT'],
+  multicast: [z.boolean(), 'true or false'],
+  group: [z.string().refine(parses(parseGroup)), 'an IPv4 multicast address and a port, as in "239.255.47.48:47748"'],
+  interface: [z.array(z.string().min(1)), 'a list of names of network cards'],
+  wait: [seconds(0.1, 3600), 'seconds, from 0.1 to 3600'],
+  timeout: [seconds(1, 86_400), 'seconds, from 1 to 86400'],
+  state: [z.string(), 'the path of a folder'],
+  rescan: [seconds(1, 2_000_000), 'seconds, from 1 to 2000000'],
+  share: [
+    z.array(z.union([z.string().min(1), z.strictObject({ path: z.string().min(1), as: shareAs.optional() })])),
+    'a list of paths, or of { path = "...", as = "NAME" }',
+  ],
+} as const satisfies Record<string, readonly [z.ZodType, string]>;
+
+type Key = keyof typeof KEYS;
+type Layer = { [K in Key]?: z.infer<(typeof KEYS)[K][0]> };
+
+const isKey = (text: string): text is Key => Object.hasOwn(KEYS, text);
+
+/**
+ * Checks one layer.
+ * @param fault makes the error from a key and what is wrong with it
+ */
+function check(values: Record<string, unknown>, fault: (key: string, what: string) => HearsayError): Layer {
+  for (const [key, value] of Object.entries(values)) {
+    if (!isKey(key)) throw fault(key, `no such setting; there are ${Object.keys(KEYS).join(', ')}`);
+    const [schema, expected] = KEYS[key];
+    if (!schema.safeParse(value).success) throw fault(key, `expected ${expected}, not ${JSON.stringify(value)}`);
+  }
+  return values;
+}
+
+/** A path of a config file: relative to the file's folder, or to the home folder. */
+function fromFile(file: string, path: string): string {
+  return /^~(?=$|[\\/])/.test(path) ? join(homedir(), path.slice(1)) : resolve(dirname(file), path);
+}
+
+/** @param optional whether the file may be missing */
+async function readLayer(file: string, optional: boolean): Promise<Layer> {
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (thrown) {
+    const { code, message } = thrown as NodeJS.ErrnoException;
+    if (optional && code === 'ENOENT') return {};
+    throw new HearsayError('config', `the config file ${file} cannot be read: ${message}`, { cause: thrown });
+  }
+  let values: Record<string, unknown>;
+  try {
+    values = parse(text);
+  } catch (thrown) {
+    const where = thrown instanceof TomlError ? `:${thrown.line}:${thrown.column}` : '';
+    const why = String((thrown as Error).message).split('\n')[0];
+    throw new HearsayError('config', `${file}${where}: ${why}`, { cause: thrown });
+  }
+  const layer = check(values, (key, what) => new HearsayError('config', `${file}: ${key}: ${what}`));
+  if (layer.state) layer.state = fromFile(file, layer.state);
+  if (layer.share) {
+    layer.share = layer.share.map((item) =>
+      typeof item === 'string' ? fromFile(file, item) : { ...item, path: fromFile(file, item.path) },
+    );
+  }
+  return layer;
+}
+
+/** A number that was typed; what is none stays text, for the check to name. */
+function typed(value: string | number): unknown {
+  return typeof value === 'string' && /^\d+(\.\d+)?$/.test(value.trim()) ? Number(value) : value;
+}
+
+function flagLayer(flags: Flags): Layer {
+  const values: Record<string, unknown> = {};
+  for (const [key, value] of Object.entries(flags)) {
+    if (isKey(key) && value !== undefined) values[key] = value;
+  }
+  for (const key of ['port', 'wait', 'timeout', 'rescan'] as const) {
+    const value = flags[key];
+    if (value !== undefined) values[key] = typed(value);
+  }
+  if (typeof flags.multicast === 'string') {
+    values.group = flags.multicast;
+    values.multicast = true;
+  }
+  const optionOf = (key: string) => (key === 'group' ? '--multicast' : `--${key}`);
+  return check(values, (key, what) => new HearsayError('usage', `${optionOf(key)}: ${what}`));
+}
+
+/** This machine's name, as short as people say it and as long as a heartbeat can carry. */
+function machineName(): string {
+  const label = hostname()
+    .split('.')[0]
+    .replace(/\p{Cc}/gu, '');
+  let name = '';
+  for (const char of label.toWellFormed()) {
+    if (Buffer.byteLength(name + char) > NAME_MAX) break;
+    name += char;
+  }
+  return name || 'hearsay';
+}
+
+/**
+ * Reads and checks every layer.
+ * @throws HearsayError `config` for a file, naming file, key and what is expected; `usage` for an option
+ */
+export async function loadSettings(source: SettingsSource = {}): Promise<Settings> {
+  const { flags = {}, env = {}, configFile } = source;
+  const folders = source.folders ?? envPaths('hearsay', { suffix: '' });
+  const defaults = (await readLayer(DEFAULTS, false)) as Required<Layer>;
+  const given: Layer = {
+    ...(configFile !== undefined
+      ? await readLayer(resolve(configFile), false)
+      : await readLayer(join(folders.config, 'config.toml'), true)),
+    ...(env.HEARSAY_STATE ? { state: env.HEARSAY_STATE } : {}),
+    ...flagLayer(flags),
+  };
+  const all = { ...defaults, ...given };
+  return {
+    ...all,
+    name: all.name || machineName(),
+    port: given.port,
+    defaultPort: defaults.port,
+    state: all.state === '' ? folders.data : resolve(all.state),
+    share: all.share.map((item) => {
+      const { path, as } = typeof item === 'string' ? { path: item } : item;
+      return { path: resolve(path), ...(as === undefined ? {} : { as }) };
+    }),
+  };
+}

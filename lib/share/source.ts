@@ -1,0 +1,182 @@
+/**
+ * A file opened to be served.
+ * Owns a file descriptor. Always true: what it gives was in the file in the state that is offered; from the first sign
+ * of another state on it gives nothing more. Called by the serving side of the transfer.
+ */
+import {
+  type BigIntStats,
+  close,
+  closeSync,
+  constants,
+  fstat,
+  fstatSync,
+  open,
+  openSync,
+  read,
+  readSync,
+} from 'node:fs';
+import { promisify } from 'node:util';
+import { HearsayError } from '../errors.js';
+import { chunkLength, chunkSizeOf } from '../transfer/content.js';
+import type { Entry } from './entry.js';
+import { type Signature, signatureOf } from './signature.js';
+
+const openFile = promisify(open);
+const readFile = promisify(read);
+const closeFile = promisify(close);
+const statFile: (fd: number, options: { bigint: true }) => Promise<BigIntStats> = promisify(fstat);
+
+// Not to wait for a writer where a file became a pipe.
+const FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
+
+/** What a source reports to: the catalogue. */
+export interface SourceOwner {
+  /** An entry's file is not as it is offered. Renews or withdraws the offer; resolves to the error to answer with. */
+  missed(entry: Entry, thrown?: unknown): Promise<HearsayError>;
+  /** A chunk was served and hashed, of the file in the state of `signature`. */
+  noted(entry: Entry, signature: Signature, chunk: number, hash: Uint8Array): void;
+  /** A source of this entry is no more in use. */
+  closed(entry: Entry): void;
+}
+
+export class SourceFile {
+  readonly path: string;
+  /** Bytes. */
+  readonly size: number;
+  /** Whole milliseconds. */
+  readonly mtime: number;
+  readonly executable: boolean;
+  /** Bytes of a chunk; the last may be shorter. */
+  readonly chunkSize: number;
+  readonly #owner: SourceOwner;
+  readonly #entry: Entry;
+  readonly #signature: Signature;
+  #fd: number | undefined;
+  #reading = 0;
+  #missed = false;
+  #closed = false;
+
+  private constructor(owner: SourceOwner, entry: Entry, fd: number) {
+    this.path = entry.path;
+    this.size = entry.size;
+    this.mtime = entry.mtime;
+    this.executable = entry.executable;
+    this.chunkSize = chunkSizeOf(entry.size);
+    this.#owner = owner;
+    this.#entry = entry;
+    this.#signature = entry.signature;
+    this.#fd = fd;
+  }
+
+  /**
+   * Opens an offered file and looks whether it is what is offered: by the descriptor, so that nothing else can be put
+   * in its place between looking and reading.
+   * @throws HearsayError `not-found`, `changed` or `not-readable`
+   */
+  static async open(owner: SourceOwner, entry: Entry): Promise<SourceFile> {
+    let fd: number;
+    try {
+      fd = await openFile(entry.file, FLAGS);
+    } catch (thrown) {
+      throw await owner.missed(entry, thrown);
+    }
+    try {
+      const stats = await statFile(fd, { bigint: true });
+      if (entry.live && signatureOf(stats) === entry.signature) return new SourceFile(owner, entry, fd);
+    } catch (thrown) {
+      await closeFile(fd);
+      throw await owner.missed(entry, thrown);
+    }
+    await closeFile(fd);
+    throw await owner.missed(entry);
+  }
+
+  /** The content id, as soon as it is known, of the state that was opened. */
+  get id(): string | null {
+    return this.#entry.live && this.#entry.signature === this.#signature ? this.#entry.id : null;
+  }
+
+  /**
+   * Reads one chunk into a buffer of its own.
+   * @throws HearsayError `changed` or `not-found` where the file is no more what is offered, `not-readable`
+   * @throws RangeError where it has no such chunk
+   */
+  async readChunk(chunk: number): Promise<Buffer> {
+    const length = chunkLength(this.size, chunk);
+    if (length === 0 || chunk < 0) throw new RangeError(`no chunk ${chunk} in ${this.size} bytes`);
+    if (this.#fd === undefined || this.#missed) throw this.#gone();
+    this.#reading++;
+    try {
+      return await this.#read(this.#fd, chunk * this.chunkSize, Buffer.allocUnsafeSlow(length));
+    } finally {
+      this.#reading--;
+      if (this.#closed) await this.#release();
+    }
+  }
+
+  /** A chunk as served has this hash, 32 bytes: with the hashes of all the file gets its id without another reading. */
+  noteHash(chunk: number, hash: Uint8Array): void {
+    if (!this.#closed && !this.#missed) this.#owner.noted(this.#entry, this.#signature, chunk, hash);
+  }
+
+  /** Ends it; a read that is under way still comes to its end. May be called again. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#owner.closed(this.#entry);
+    await this.#release();
+  }
+
+  async #read(fd: number, position: number, buffer: Buffer): Promise<Buffer> {
+    try {
+      for (let filled = 0; filled < buffer.length; ) {
+        const { bytesRead } = await readFile(fd, buffer, filled, buffer.length - filled, position + filled);
+        if (bytesRead === 0) break;
+        filled += bytesRead;
+        // After the reading is enough: whoever wrote before or during it has left a trace. Sync, as it takes 2 µs.
+        if (filled === buffer.length && signatureOf(fstatSync(fd, { bigint: true })) === this.#signature) return buffer;
+      }
+    } catch (thrown) {
+      this.#missed = true;
+      throw await this.#owner.missed(this.#entry, thrown);
+    }
+    this.#missed = true;
+    throw await this.#owner.missed(this.#entry);
+  }
+
+  #gone(): HearsayError {
+    return new HearsayError(
+      this.#missed ? 'changed' : 'cancelled',
+      `${this.path}: ${this.#missed ? 'changed' : 'closed'}`,
+    );
+  }
+
+  async #release(): Promise<void> {
+    if (this.#reading > 0 || this.#fd === undefined) return;
+    const fd = this.#fd;
+    this.#fd = undefined;
+    await closeFile(fd);
+  }
+}
+
+/**
+ * Reads a small file whole, at once: a third of what it takes by way of the thread pool.
+ * @returns its bytes, or undefined where it is not in the state of its entry
+ * @throws Error of the system
+ */
+export function readWhole(entry: Entry): Buffer | undefined {
+  const fd = openSync(entry.file, FLAGS);
+  try {
+    const same = () => signatureOf(fstatSync(fd, { bigint: true })) === entry.signature;
+    if (!same()) return undefined;
+    const data = Buffer.allocUnsafe(entry.size);
+    for (let filled = 0; filled < data.length; ) {
+      const got = readSync(fd, data, filled, data.length - filled, filled);
+      if (got === 0) return undefined;
+      filled += got;
+    }
+    return same() ? data : undefined;
+  } finally {
+    closeSync(fd);
+  }
+}

@@ -1,0 +1,123 @@
+/**
+ * The state folder: who this peer is, and how often it has started.
+ *
+ * Owns `identity.json` and `epoch.json`. Always true: a file is replaced whole or not at all; what is damaged is set
+ * aside under another name, never wiped. Called by the peer when it starts; any number of one-shots read beside it.
+ */
+import { randomBytes } from 'node:crypto';
+import { chmod, link, mkdir, readFile, rename, unlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { asHearsayError, HearsayError } from '../errors.js';
+
+const identitySchema = z.strictObject({ born: z.int().min(0), key: z.string() });
+const epochSchema = z.strictObject({ epoch: z.int().min(0) });
+
+/** What makes a peer the same peer after a restart. */
+export interface StoredIdentity {
+  /** When it was made, ms. */
+  born: number;
+  /** The private key, PKCS#8 PEM. */
+  key: string;
+}
+
+export class StateFolder {
+  readonly path: string;
+  /** What a person should know of what was found. */
+  readonly warnings: string[] = [];
+
+  private constructor(path: string) {
+    this.path = path;
+  }
+
+  /**
+   * Opens a state folder, made where there is none, readable by its owner only.
+   * @throws HearsayError `not-writable`, `disk-full`
+   */
+  static async open(path: string): Promise<StateFolder> {
+    try {
+      await mkdir(path, { recursive: true, mode: 0o700 });
+    } catch (thrown) {
+      const error = asHearsayError(thrown, 'not-writable');
+      throw new HearsayError(error.code, `the state folder ${path} cannot be made: ${error.message}`, {
+        cause: thrown,
+      });
+    }
+    return new StateFolder(path);
+  }
+
+  /**
+   * The stored identity, or a new one.
+   * @param make makes a private key
+   * @param valid whether a key can be used
+   */
+  async identity(make: () => string, valid: (key: string) => boolean, now: number): Promise<StoredIdentity> {
+    const known = await this.#read('identity.json', identitySchema, ({ key }) => valid(key));
+    if (known) return known;
+    const fresh: StoredIdentity = { born: now, key: make() };
+    if (await this.#write('identity.json', fresh, true)) return fresh;
+    // Another one-shot was quicker; its identity is as good.
+    return (await this.#read('identity.json', identitySchema, ({ key }) => valid(key))) ?? fresh;
+  }
+
+  /** Counts a start: the stored epoch plus one, stored. */
+  async nextEpoch(): Promise<number> {
+    const known = await this.#read('epoch.json', epochSchema, () => true);
+    const epoch = (known?.epoch ?? 0) + 1;
+    await this.saveEpoch(epoch);
+    return epoch;
+  }
+
+  async saveEpoch(epoch: number): Promise<void> {
+    await this.#write('epoch.json', { epoch }, false);
+  }
+
+  async #read<T>(name: string, schema: z.ZodType<T>, valid: (value: T) => boolean): Promise<T | undefined> {
+    const file = join(this.path, name);
+    let text: string;
+    try {
+      text = await readFile(file, 'utf8');
+    } catch (thrown) {
+      if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      throw new HearsayError('not-readable', `${file} cannot be read: ${asHearsayError(thrown).message}`);
+    }
+    try {
+      const value = schema.parse(JSON.parse(text));
+      if (valid(value)) return value;
+    } catch {
+      // Set aside below.
+    }
+    const aside = `${file}.damaged-${Date.now()}`;
+    await rename(file, aside);
+    this.warnings.push(`${file} was damaged; it is now ${aside}, and a fresh one was begun`);
+    return undefined;
+  }
+
+  /** @param fresh only where there is none; false is returned where there is one */
+  async #write(name: string, value: object, fresh: boolean): Promise<boolean> {
+    const file = join(this.path, name);
+    const temporary = `${file}.${randomBytes(6).toString('hex')}`;
+    try {
+      await writeFile(temporary, `${JSON.stringify(value)}\n`, { mode: 0o600, flush: true });
+      await chmod(temporary, 0o600);
+      if (!fresh) {
+        await rename(temporary, file);
+        return true;
+      }
+      try {
+        await link(temporary, file);
+        return true;
+      } catch (thrown) {
+        if ((thrown as NodeJS.ErrnoException).code === 'EEXIST') return false;
+        // A disk without hard links.
+        await rename(temporary, file);
+        return true;
+      }
+    } catch (thrown) {
+      const error = asHearsayError(thrown, 'not-writable');
+      throw new HearsayError(error.code, `${file} cannot be written: ${error.message}`, { cause: thrown });
+    } finally {
+      await unlink(temporary).catch(() => {});
+    }
+  }
+}
