@@ -1,0 +1,259 @@
+/**
+ * One connection to one peer, after its handshake has proved who that is.
+ *
+ * Owns the socket and its frame decoder. Always true: `peer` holds the key that its id names; a message that does not
+ * decode closes the link. Made by Links; spoken to by the drivers.
+ */
+import { randomBytes } from 'node:crypto';
+import type { Socket } from 'node:net';
+import { asHearsayError, HearsayError } from '../errors.js';
+import type { PeerId } from '../ids.js';
+import { HANDSHAKE_MS, SEND_QUEUE_CUT, SEND_QUEUE_MAX } from '../limits.js';
+import { decode, encode, encodeAhead } from '../wire/codec.js';
+import { FrameDecoder, framePrefix } from '../wire/frame.js';
+import { type Head, headStatement, proofStatement, readHead } from '../wire/head.js';
+import { type Message, PROTOCOL } from '../wire/table.js';
+import { type Identity, verifySignature } from './keys.js';
+import { type Endpoint, plainHost } from './transport.js';
+
+/** Sees each message before it is sent or handled, and may change it or, with undefined, drop it. For tests and demos. */
+export type Filter = (message: Message, direction: 'in' | 'out', peer: PeerId) => Message | undefined;
+
+/** Told of each message, for the trace. */
+export type Tracer = (direction: 'in' | 'out', peer: string, message: Message) => void;
+
+export interface LinkHandlers {
+  message(link: Link, message: Message): void;
+  /** Bytes came; called at most every 250 ms. */
+  heard(link: Link): void;
+  closed(link: Link, why: HearsayError): void;
+}
+
+export interface LinkSettings {
+  identity: Identity;
+  /** The present head, signed. */
+  hello(): { head: Uint8Array; sig: Uint8Array };
+  filter?: Filter;
+  tracer?: Tracer;
+}
+
+/** What the other side said of itself in its hello. */
+interface Proved {
+  head: Head;
+  packed: Uint8Array;
+  sig: Uint8Array;
+}
+
+const HEARD_EVERY = 250;
+
+export class Link {
+  readonly peer: PeerId;
+  readonly head: Head;
+  /** The head as packed and signed by the peer. */
+  readonly packedHead: Uint8Array;
+  readonly sig: Uint8Array;
+  /** Whether we dialled. */
+  readonly dialled: boolean;
+  /** Where the peer's listener should be: the socket's host, the head's port. */
+  readonly address: Endpoint;
+  readonly openedAt = performance.now();
+  /** When something was last sent or received, `performance.now()`. */
+  usedAt = performance.now();
+  readonly #socket: Socket;
+  readonly #settings: LinkSettings;
+  readonly #handlers: LinkHandlers;
+  #closed: HearsayError | undefined;
+  #heardAt = 0;
+  #drained: (() => void)[] = [];
+
+  constructor(socket: Socket, proved: Proved, dialled: boolean, settings: LinkSettings, handlers: LinkHandlers) {
+    this.#socket = socket;
+    this.#settings = settings;
+    this.#handlers = handlers;
+    this.peer = proved.head.id;
+    this.head = proved.head;
+    this.packedHead = proved.packed;
+    this.sig = proved.sig;
+    this.dialled = dialled;
+    this.address = { host: plainHost(socket.remoteAddress ?? ''), port: proved.head.port };
+    socket.on('drain', () => this.#wake());
+    socket.on('error', (error) => this.close(asHearsayError(error, 'unreachable')));
+    socket.on('close', () => this.close(new HearsayError('unreachable', 'the connection was closed')));
+  }
+
+  get open(): boolean {
+    return this.#closed === undefined;
+  }
+
+  /** Bytes that wait for the other side to read. */
+  get queued(): number {
+    return this.#socket.writableLength;
+  }
+
+  /** Whether more may be sent without filling memory. */
+  get writable(): boolean {
+    return this.#closed === undefined && this.#socket.writableLength < SEND_QUEUE_MAX;
+  }
+
+  /** Resolves when `writable`, or when the link is closed. */
+  async whenWritable(): Promise<void> {
+    while (this.#closed === undefined && !this.writable) {
+      await new Promise<void>((resolve) => {
+        this.#drained.push(resolve);
+      });
+    }
+  }
+
+  /** Sends one message. A payload is not copied: the caller must not change it afterwards. */
+  send(message: Message): void {
+    if (this.#closed) return;
+    let sent: Message | undefined = message;
+    if (this.#settings.filter) {
+      sent = this.#settings.filter(message, 'out', this.peer);
+      if (!sent) return;
+    }
+    this.#settings.tracer?.('out', this.peer, sent);
+    this.usedAt = performance.now();
+    writeMessage(this.#socket, sent);
+    if (this.#socket.writableLength > SEND_QUEUE_CUT) {
+      this.close(new HearsayError('limit', 'the other side does not read what it asked for'));
+    }
+  }
+
+  /** Takes a whole frame; called by the decoder. */
+  receive(frame: Buffer): void {
+    let message: Message | undefined;
+    try {
+      message = decode(frame, 'tcp');
+      if (this.#settings.filter) message = this.#settings.filter(message, 'in', this.peer);
+      if (!message) return;
+      this.#settings.tracer?.('in', this.peer, message);
+      this.#handlers.message(this, message);
+    } catch (thrown) {
+      this.close(asHearsayError(thrown));
+    }
+  }
+
+  /** Notes that bytes came. */
+  heard(): void {
+    const now = performance.now();
+    this.usedAt = now;
+    if (now - this.#heardAt < HEARD_EVERY) return;
+    this.#heardAt = now;
+    this.#handlers.heard(this);
+  }
+
+  close(why: HearsayError): void {
+    if (this.#closed) return;
+    this.#closed = why;
+    // What was sent last (a goodbye, an error) still leaves; a reader that does not read is cut off after a second.
+    this.#socket.end();
+    const timer = setTimeout(() => this.#socket.destroy(), 1000);
+    timer.unref();
+    this.#socket.once('close', () => clearTimeout(timer));
+    this.#wake();
+    this.#handlers.closed(this, why);
+  }
+
+  #wake(): void {
+    const waiting = this.#drained;
+    this.#drained = [];
+    for (const resolve of waiting) resolve();
+  }
+}
+
+function writeMessage(socket: Socket, message: Message): void {
+  if (message.type === 'T' || message.type === 'U') {
+    const ahead = encodeAhead(message, message.data.length);
+    socket.cork();
+    socket.write(framePrefix(ahead.length + message.data.length));
+    socket.write(ahead);
+    socket.write(message.data);
+    socket.uncork();
+    return;
+  }
+  const body = encode(message);
+  socket.cork();
+  socket.write(framePrefix(body.length));
+  socket.write(body);
+  socket.uncork();
+}
+
+/**
+ * Shakes hands on a fresh socket: both say hello, then each proves its key over both nonces.
+ * @param expected the id that must answer, or undefined for any
+ * @param admit takes the new link in, before any message of it is handled, and gives the link to use
+ * @returns what `admit` gave; messages that follow go to the handlers
+ * @throws HearsayError `bad-message`, `other-version`, `unreachable` (another peer answers there, or none in time)
+ */
+export function shakeHands(
+  socket: Socket,
+  dialled: boolean,
+  expected: PeerId | undefined,
+  settings: LinkSettings,
+  handlers: LinkHandlers,
+  admit: (link: Link) => Link,
+): Promise<Link> {
+  return new Promise((resolve, reject) => {
+    const nonce = randomBytes(32);
+    let proved: Proved | undefined;
+    let theirNonce: Uint8Array | undefined;
+    let link: Link | undefined;
+
+    const fail = (thrown: unknown) => {
+      clearTimeout(timer);
+      socket.destroy();
+      reject(asHearsayError(thrown, 'unreachable'));
+    };
+    const onError = (error: Error) => fail(error);
+    const onClose = () => fail(new HearsayError('unreachable', 'the connection was closed during the handshake'));
+    const timer = setTimeout(() => fail(new HearsayError('unreachable', 'no handshake in time')), HANDSHAKE_MS);
+    socket.once('error', onError);
+    socket.once('close', onClose);
+
+    const onFrame = (frame: Buffer) => {
+      if (link) return link.receive(frame);
+      const message = decode(frame, 'tcp');
+      if (!proved && message.type === 'H') {
+        if (message.protocol !== PROTOCOL) {
+          throw new HearsayError('other-version', `the other side speaks protocol ${message.protocol}, we ${PROTOCOL}`);
+        }
+        const head = readHead(message.head);
+        if (!verifySignature(head.key, headStatement(message.head), message.sig)) {
+          throw new HearsayError('bad-message', 'a hello with a wrong signature');
+        }
+        if (head.id === settings.identity.id) throw new HearsayError('unreachable', 'that is this peer itself');
+        if (expected !== undefined && head.id !== expected) {
+          throw new HearsayError('unreachable', `another peer answers there: ${head.id}`);
+        }
+        proved = { head, packed: message.head, sig: message.sig };
+        theirNonce = message.nonce;
+        const statement = proofStatement(settings.identity.id, head.id, nonce, theirNonce);
+        writeMessage(socket, { type: 'V', sig: settings.identity.sign(statement) });
+      } else if (proved && theirNonce && message.type === 'V') {
+        const statement = proofStatement(proved.head.id, settings.identity.id, theirNonce, nonce);
+        if (!verifySignature(proved.head.key, statement, message.sig)) {
+          throw new HearsayError('bad-message', 'a proof that does not fit');
+        }
+        clearTimeout(timer);
+        socket.removeListener('error', onError);
+        socket.removeListener('close', onClose);
+        link = new Link(socket, proved, dialled, settings, handlers);
+        resolve(admit(link));
+      } else throw new HearsayError('bad-message', `${message.type} before the handshake was done`);
+    };
+    const decoder = new FrameDecoder(onFrame);
+    socket.on('data', (data: Buffer) => {
+      try {
+        link?.heard();
+        if (link && !link.open) return;
+        decoder.push(data);
+      } catch (thrown) {
+        if (link) link.close(asHearsayError(thrown));
+        else fail(thrown);
+      }
+    });
+    const { head, sig } = settings.hello();
+    writeMessage(socket, { type: 'H', protocol: PROTOCOL, head, sig, nonce });
+  });
+}

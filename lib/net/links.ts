@@ -1,0 +1,199 @@
+/**
+ * All connections: the listener, dialling, and at most one link to each peer.
+ *
+ * Owns the links by peer id. Always true: at most one open link a peer; of two dialled at once by both sides, both keep
+ * the one that the smaller id dialled. Called by the peer's drivers.
+ */
+import type { Socket } from 'node:net';
+import { asHearsayError, HearsayError } from '../errors.js';
+import type { PeerId } from '../ids.js';
+import { CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX } from '../limits.js';
+import type { Message } from '../wire/table.js';
+import { type Link, type LinkHandlers, type LinkSettings, shakeHands } from './link.js';
+import { type Endpoint, type Listener, parseEndpoint, plainHost, type Transport } from './transport.js';
+
+export interface LinksHandlers {
+  /** A link was made and may be used. */
+  opened(link: Link): void;
+  message(link: Link, message: Message): void;
+  heard(link: Link): void;
+  closed(link: Link, why: HearsayError): void;
+}
+
+/** How long one attempt to connect may take, ms. */
+const DIAL_MS = 3000;
+/** Another address is tried beside the first after so long (RFC 8305, "Happy Eyeballs"). */
+const STAGGER_MS = 250;
+/** Two links of one pair made within so long of each other were dialled at once. */
+const AT_ONCE_MS = 5000;
+
+export class Links {
+  readonly #settings: LinkSettings;
+  readonly #transport: Transport;
+  readonly #handlers: LinksHandlers;
+  readonly #links = new Map<PeerId, Link>();
+  readonly #dialling = new Map<PeerId, Promise<Link>>();
+  readonly #byAddress = new Map<string, number>();
+  #sockets = 0;
+  #listener: Listener | undefined;
+  #stopped = false;
+
+  constructor(settings: LinkSettings, transport: Transport, handlers: LinksHandlers) {
+    this.#settings = settings;
+    this.#transport = transport;
+    this.#handlers = handlers;
+  }
+
+  /** The TCP port that we listen on, 0 before `listen`. */
+  get port(): number {
+    return this.#listener?.port ?? 0;
+  }
+
+  get all(): Iterable<Link> {
+    return this.#links.values();
+  }
+
+  get(peer: PeerId): Link | undefined {
+    return this.#links.get(peer);
+  }
+
+  /**
+   * Begins to listen.
+   * @param port 0 for any
+   * @param next how many ports after it may be tried when it is taken
+   * @throws HearsayError `port-taken`
+   */
+  async listen(port: number, next: number): Promise<number> {
+    for (let i = 0; ; i++) {
+      try {
+        this.#listener = await this.#transport.listen(port === 0 ? 0 : port + i, (socket) => this.#accept(socket));
+        return this.#listener.port;
+      } catch (thrown) {
+        if (i >= next || asHearsayError(thrown).code !== 'port-taken') throw thrown;
+      }
+    }
+  }
+
+  /**
+   * The link to a peer, dialled where there is none yet: its addresses in their order, the next beside the last when
+   * that does not answer at once.
+   * @throws HearsayError `unreachable` and what else a handshake throws
+   */
+  connect(peer: PeerId, addresses: string[]): Promise<Link> {
+    const link = this.#links.get(peer);
+    if (link) return Promise.resolve(link);
+    let dialling = this.#dialling.get(peer);
+    if (!dialling) {
+      dialling = this.#dialAny(peer, addresses).finally(() => this.#dialling.delete(peer));
+      this.#dialling.set(peer, dialling);
+    }
+    return dialling;
+  }
+
+  async #dialAny(peer: PeerId, addresses: string[]): Promise<Link> {
+    const endpoints = addresses.map(parseEndpoint).filter((e): e is Endpoint => e !== undefined);
+    if (endpoints.length === 0) throw new HearsayError('unreachable', 'no address is known');
+    let won = false;
+    const attempts = endpoints.map(async (endpoint, i) => {
+      if (i > 0) await new Promise((resolve) => setTimeout(resolve, i * STAGGER_MS));
+      if (won) throw new HearsayError('unreachable', 'not tried');
+      const link = await this.dial(endpoint, peer);
+      won = true;
+      return link;
+    });
+    try {
+      return await Promise.any(attempts);
+    } catch (thrown) {
+      const link = this.#links.get(peer);
+      if (link) return link;
+      const errors = (thrown as AggregateError).errors.map((e) => asHearsayError(e));
+      throw errors.find((e) => e.code !== 'unreachable') ?? errors[0];
+    }
+  }
+
+  /**
+   * Dials one address.
+   * @param expected the peer that must answer, or undefined for any
+   */
+  async dial(to: Endpoint, expected?: PeerId): Promise<Link> {
+    if (this.#stopped) throw new HearsayError('cancelled', 'this peer is stopping');
+    if (this.#sockets >= CONNECTIONS_MAX) throw new HearsayError('limit', `over ${CONNECTIONS_MAX} connections`);
+    const socket = await this.#transport.connect(to, DIAL_MS);
+    this.#count(socket);
+    return shakeHands(socket, true, expected, this.#settings, this.#linkHandlers, (link) => this.#admit(link));
+  }
+
+  #accept(socket: Socket): void {
+    const host = plainHost(socket.remoteAddress ?? '');
+    // Beyond the limits a newcomer is turned away at once, which costs next to nothing, and those inside stay served.
+    if (
+      this.#stopped ||
+      this.#sockets >= CONNECTIONS_MAX ||
+      (this.#byAddress.get(host) ?? 0) >= CONNECTIONS_PER_ADDRESS_MAX
+    ) {
+      socket.on('error', () => {});
+      socket.destroy();
+      return;
+    }
+    this.#count(socket);
+    shakeHands(socket, false, undefined, this.#settings, this.#linkHandlers, (link) => this.#admit(link)).catch(() => {
+      // A stranger who does not finish the handshake is none of our business; the socket is gone.
+    });
+  }
+
+  #count(socket: Socket): void {
+    const host = plainHost(socket.remoteAddress ?? '');
+    this.#sockets++;
+    this.#byAddress.set(host, (this.#byAddress.get(host) ?? 0) + 1);
+    socket.once('close', () => {
+      this.#sockets--;
+      const left = (this.#byAddress.get(host) ?? 1) - 1;
+      if (left > 0) this.#byAddress.set(host, left);
+      else this.#byAddress.delete(host);
+    });
+  }
+
+  /** Takes a new link in, or gives the one that is kept instead of it. */
+  #admit(link: Link): Link {
+    if (this.#stopped) {
+      link.close(new HearsayError('cancelled', 'this peer is stopping'));
+      return link;
+    }
+    const before = this.#links.get(link.peer);
+    if (before?.open) {
+      const me = this.#settings.identity.id;
+      const smallerDialled = (l: Link) => l.dialled === me < l.peer;
+      const atOnce = performance.now() - before.openedAt < AT_ONCE_MS && before.dialled !== link.dialled;
+      if (atOnce && smallerDialled(before)) {
+        // Both sides keep that one; who dialled the other closes it.
+        if (link.dialled) link.close(new HearsayError('cancelled', 'dialled by both sides at once'));
+        return before;
+      }
+      this.#links.set(link.peer, link);
+      this.#handlers.opened(link);
+      before.close(new HearsayError('cancelled', 'replaced by a newer connection'));
+      return link;
+    }
+    this.#links.set(link.peer, link);
+    this.#handlers.opened(link);
+    return link;
+  }
+
+  readonly #linkHandlers: LinkHandlers = {
+    message: (link, message) => this.#handlers.message(link, message),
+    heard: (link) => this.#handlers.heard(link),
+    closed: (link, why) => {
+      if (this.#links.get(link.peer) !== link) return;
+      this.#links.delete(link.peer);
+      this.#handlers.closed(link, why);
+    },
+  };
+
+  /** Closes everything; what was sent before still leaves. */
+  async close(): Promise<void> {
+    this.#stopped = true;
+    const sockets = [...this.#links.values()];
+    for (const link of sockets) link.close(new HearsayError('cancelled', 'this peer is stopping'));
+    await this.#listener?.close();
+  }
+}
