@@ -1,0 +1,118 @@
+/**
+ * How a one-shot learns what there is: it asks every peer that answers, and is done when all have and it has been quiet.
+ *
+ * Owns who was asked what. Always true: each peer is asked each question once. Called by the peer, when passive.
+ */
+import { asHearsayError, HearsayError } from '../errors.js';
+import type { PeerId } from '../ids.js';
+import type { Link } from '../net/link.js';
+import type { Offer } from '../offer.js';
+import type { Requests } from './requests.js';
+
+/** Kinds of a find, as on the wire. */
+export const ASK = { all: 0, what: 1, pattern: 2, words: 3, hashed: 4 } as const;
+
+export interface Question {
+  kind: number;
+  text: string;
+}
+
+/** Nobody new and no answer for so long, ms: everybody who is here has spoken. */
+const QUIET = 300;
+/** A peer that sends nothing for so long has not answered, ms. */
+const ANSWER_MS = 5000;
+
+export interface AskerOptions {
+  requests: Requests;
+  connect(peer: PeerId): Promise<Link>;
+  /** Live peers. */
+  peers(): PeerId[];
+  found(peer: PeerId, offers: Offer[], last: boolean): void;
+  /** Whether something is still under way that may bring a peer: a joined host that is being dialled. */
+  pending(): boolean;
+}
+
+export class Asker {
+  readonly #options: AskerOptions;
+  readonly #questions: Question[] = [];
+  readonly #asked = new Set<string>();
+  readonly #failed = new Map<PeerId, HearsayError>();
+  #open = 0;
+  #lastNews = performance.now();
+
+  constructor(options: AskerOptions) {
+    this.#options = options;
+  }
+
+  /** Peers that were there but did not answer, and why. */
+  get failed(): ReadonlyMap<PeerId, HearsayError> {
+    return this.#failed;
+  }
+
+  /** A peer came. */
+  came(peer: PeerId): void {
+    this.#lastNews = performance.now();
+    for (const question of this.#questions) this.#ask(peer, question);
+  }
+
+  /**
+   * Asks everybody who is here or comes.
+   * @param questions none to learn only who is here
+   * @param wait ms at most
+   * @returns when all who are here have answered and nobody new came for a while, or `wait` has passed
+   */
+  async ask(questions: Question[], wait: number, signal?: AbortSignal): Promise<void> {
+    const began = performance.now();
+    for (const question of questions) {
+      this.#questions.push(question);
+      for (const peer of this.#options.peers()) this.#ask(peer, question);
+    }
+    for (;;) {
+      signal?.throwIfAborted();
+      const at = performance.now();
+      const here = this.#options.peers().length > 0;
+      const quiet = at - Math.max(this.#lastNews, began) >= QUIET;
+      if (here && quiet && this.#open === 0 && !this.#options.pending()) return;
+      // While answers are coming in, a long listing may take longer than the wait for peers.
+      if (at - began >= wait && (this.#open === 0 || at - this.#lastNews > ANSWER_MS)) return;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+
+  /**
+   * Asks one peer.
+   * @throws HearsayError why it did not answer
+   */
+  async askOne(peer: PeerId, question: Question, signal?: AbortSignal, timeout = ANSWER_MS): Promise<Offer[]> {
+    const link = await this.#options.connect(peer);
+    const all: Offer[] = [];
+    await this.#options.requests.gather(
+      link,
+      (number) => ({ type: 'F', number, ...question }),
+      (page) => {
+        if (page.type !== 'I') throw new HearsayError('bad-message', `${page.type} in answer to a find`);
+        this.#lastNews = performance.now();
+        this.#options.found(peer, page.offers, page.last);
+        all.push(...page.offers);
+        return page.last;
+      },
+      timeout,
+      signal,
+    );
+    return all;
+  }
+
+  #ask(peer: PeerId, question: Question): void {
+    const key = `${peer} ${question.kind} ${question.text}`;
+    if (this.#asked.has(key)) return;
+    this.#asked.add(key);
+    this.#open++;
+    this.askOne(peer, question)
+      .then(() => this.#failed.delete(peer))
+      .catch((thrown) => this.#failed.set(peer, asHearsayError(thrown)))
+      .finally(() => {
+        this.#open--;
+        this.#lastNews = performance.now();
+      });
+  }
+}

@@ -1,0 +1,30 @@
+import type { PeerName } from '../api.js';
+import type { Random } from '../clock.js';
+import type { PeerId } from '../ids.js';
+import type { Link } from '../net/link.js';
+import type { Neighbour } from '../wire/table.js';
+import type { Found } from './offered.js';
+import type { Requests } from './requests.js';
+
+/** What a fetch needs of the peer that it runs in. */
+export interface FetchContext {
+  readonly requests: Requests;
+  readonly random: Random;
+  /** The link to a peer, dialled (or called for) where there is none. @throws HearsayError `unreachable` */
+  connect(peer: PeerId): Promise<Link>;
+  /** The link to a peer that another told of; undefined where its words do not hold or it cannot be reached. */
+  meet(neighbour: Neighbour): Promise<Link | undefined>;
+  nameOf(peer: PeerId): PeerName;
+  /** Peers that offer this content now, other than this one. */
+  holders(id: string): PeerId[];
+  /** Calls back when the content id of a peer's file becomes known; the returned function ends it. */
+  whenHashed(peer: PeerId, path: string, then: (id: string) => void): () => void;
+  /** Lets others fetch from what is here of a file while it is received; the returned object ends it. */
+  serveOnward(id: string, found: Found): Onward;
+}
+
+export interface Onward {
+  /** These chunks are here now too. */
+  have(chunks: number[]): void;
+  end(): void;
+}

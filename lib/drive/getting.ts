@@ -1,0 +1,207 @@
+/**
+ * What gets need of their peer: sources, links, the index, and serving onward.
+ *
+ * Owns the transfers coming in, for `status`. Always true: a transfer is listed from its beginning to its end. Called by
+ * Get and what it drives.
+ */
+import type { GetQuery, PeerName, TransferRow } from '../api.js';
+import { asHearsayError, HearsayError } from '../errors.js';
+import type { Gossip } from '../gossip/gossip.js';
+import { candidates, resolveWhat } from '../gossip/query.js';
+import type { PeerId } from '../ids.js';
+import { printable } from '../names.js';
+import { verifySignature } from '../net/keys.js';
+import type { Link } from '../net/link.js';
+import type { Links } from '../net/links.js';
+import { isFile, type PeerOffer } from '../offer.js';
+import type { Catalogue } from '../share/catalogue.js';
+import { headStatement, readHead } from '../wire/head.js';
+import type { Neighbour } from '../wire/table.js';
+import { ASK, type Asker, type Question } from './asker.js';
+import type { Changes } from './changes.js';
+import type { Onward } from './context.js';
+import type { GetContext } from './fetch.js';
+import type { Gossiper } from './gossiper.js';
+import type { LocalShelf } from './local-shelf.js';
+import { lookUpPeers } from './lookup.js';
+import type { Found } from './offered.js';
+import { namingOf, type Piece, piecesOf, unsettled } from './plan.js';
+import { Rate } from './rate.js';
+import type { Requests } from './requests.js';
+import type { Server } from './serve.js';
+
+/** Files that others are asked to hash before a path is called ambiguous. */
+const HASH_FIRST_MAX = 256;
+/** How long hashing a large file may take until its source says something, ms. */
+const HASH_MS = 10 * 60_000;
+
+export interface Parts {
+  /** This peer's own. */
+  id: PeerId;
+  gossip: Gossip;
+  gossiper: Gossiper;
+  links: Links;
+  requests: Requests;
+  asker: Asker;
+  changes: Changes;
+  shelf: LocalShelf;
+  server: Server;
+  catalogue: Catalogue | undefined;
+  /** Sees to it that the index can answer these: a one-shot asks around. */
+  learn(questions: Question[], signal?: AbortSignal): Promise<void>;
+  random(): number;
+  warn(message: string): void;
+}
+
+interface Incoming {
+  path: string;
+  size: number;
+  verified: number;
+  rate: Rate;
+}
+
+export class Getting implements GetContext {
+  readonly #parts: Parts;
+  readonly #incoming = new Set<Incoming>();
+  readonly requests: Requests;
+  readonly random: () => number;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+    this.requests = parts.requests;
+    this.random = parts.random;
+  }
+
+  connect(peer: PeerId): Promise<Link> {
+    return this.#parts.gossiper.connect(peer);
+  }
+
+  async meet({ head, sig, addresses }: Neighbour): Promise<Link | undefined> {
+    const { id, key } = readHead(head);
+    if (id === this.#parts.id || !verifySignature(key, headStatement(head), sig)) return undefined;
+    return await this.#parts.links.connect(id, addresses).catch(() => undefined);
+  }
+
+  nameOf(id: PeerId): PeerName {
+    const { gossip, links } = this.#parts;
+    return { id, name: gossip.peer(id)?.name ?? links.get(id)?.head.name ?? id };
+  }
+
+  holders(id: string): PeerId[] {
+    const { gossip } = this.#parts;
+    return gossip.index
+      .byId(id)
+      .map((offer) => offer.peer)
+      .filter((peer) => peer !== this.#parts.id);
+  }
+
+  whenHashed(peer: PeerId, path: string, then: (id: string) => void): () => void {
+    return this.#parts.changes.hook(({ kind, offer }) => {
+      if (kind === 'removed' || offer.peer !== peer || offer.path !== path || offer.id === null) return;
+      then(offer.id);
+    });
+  }
+
+  serveOnward(id: string, found: Found): Onward {
+    const { shelf, server } = this.#parts;
+    const end = shelf.add(id, found);
+    return { have: (chunks) => server.tellHave(id, chunks), end };
+  }
+
+  own(id: string): { file: string; manifest: Uint8Array | undefined } | undefined {
+    const entry = this.#parts.catalogue?.byId(id);
+    return entry && { file: entry.file, manifest: this.#parts.catalogue?.manifest(entry.path) };
+  }
+
+  watch(path: string, size: number) {
+    const incoming: Incoming = { path, size, verified: 0, rate: new Rate() };
+    this.#incoming.add(incoming);
+    return {
+      progress: (verified: number) => {
+        incoming.rate.add(Math.max(0, verified - incoming.verified), performance.now());
+        incoming.verified = verified;
+      },
+      end: () => {
+        this.#incoming.delete(incoming);
+      },
+    };
+  }
+
+  rows(): Omit<TransferRow, 'number'>[] {
+    return [...this.#incoming].map(({ path, size, verified, rate }) => ({
+      direction: 'in',
+      path,
+      size,
+      bytes: verified,
+      rate: rate.value(performance.now()),
+      peers: [],
+    }));
+  }
+
+  async resolve(query: GetQuery, signal: AbortSignal): Promise<Piece[]> {
+    const { id: me, gossip, learn } = this.#parts;
+    await learn(
+      query.what.map((text) => ({ kind: ASK.what, text })),
+      signal,
+    );
+    const from = lookUpPeers(query.from ?? [], gossip.peers());
+    for (const name of from.away) this.#parts.warn(`${name} is not here; the others go on`);
+    const pieces: Piece[] = [];
+    for (const what of query.what) {
+      const find = () => this.#offers(query.from ? from.ids : undefined);
+      try {
+        const open = unsettled(candidates(find(), what, gossip.peers())).filter((o) => o.peer !== me);
+        await this.#hash(open.slice(0, HASH_FIRST_MAX), signal);
+        const found = resolveWhat(find(), what, gossip.peers());
+        // This peer's own file can be copied only once its content is known.
+        const offers = found.offers.filter((o) => o.peer !== me || o.id !== null || !isFile(o));
+        pieces.push(...piecesOf(offers, namingOf(found), me));
+      } catch (thrown) {
+        throw this.#named(thrown, what, query.from);
+      }
+    }
+    return pieces;
+  }
+
+  /** Where only some peers were asked, an error of what was not found names them. */
+  #named(thrown: unknown, what: string, from: string[] | undefined): unknown {
+    if (!from || asHearsayError(thrown).code !== 'not-found') return thrown;
+    return new HearsayError('not-found', `"${printable(what)}" is not offered by ${from.map(printable).join(', ')}`);
+  }
+
+  async hashFirst(pieces: Piece[], signal: AbortSignal): Promise<void> {
+    const offers = pieces.flatMap((piece) => {
+      const offer = piece.sources[0] && this.#parts.gossip.index.get(piece.sources[0], piece.path);
+      return offer ? [offer] : [];
+    });
+    const hashed = await this.#hash(offers, signal);
+    for (const piece of pieces) piece.id ??= hashed.get(`${piece.sources[0]} ${piece.path}`) ?? null;
+  }
+
+  /** Asks the writers of offers to hash them; gives the ids by "peer path". Those that do not answer stay without. */
+  async #hash(offers: PeerOffer[], signal: AbortSignal): Promise<Map<string, string>> {
+    const ids = new Map<string, string>();
+    await Promise.all(
+      offers.map(async ({ peer, path }) => {
+        const question = { kind: ASK.hashed, text: path };
+        const answer = await this.#parts.asker.askOne(peer, question, signal, HASH_MS).catch(() => []);
+        const offer = answer.find((o) => o.path === path);
+        if (offer?.id) ids.set(`${peer} ${path}`, offer.id);
+      }),
+    );
+    signal.throwIfAborted();
+    for (const [key, id] of ids) this.#hashed.set(key, id);
+    return ids;
+  }
+
+  /** Ids told by hashing on demand, before gossip brings them. */
+  readonly #hashed = new Map<string, string>();
+
+  *#offers(from: Set<PeerId> | undefined): Generator<PeerOffer> {
+    for (const offer of this.#parts.gossip.index) {
+      if (from && !from.has(offer.peer)) continue;
+      const id = offer.id ?? this.#hashed.get(`${offer.peer} ${offer.path}`) ?? null;
+      yield id === offer.id ? offer : { ...offer, id };
+    }
+  }
+}

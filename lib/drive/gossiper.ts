@@ -1,0 +1,306 @@
+/**
+ * The driver of gossip: turns datagrams, links and timers into events, and effects into traffic.
+ *
+ * Owns the timers and the redialling of joined hosts. Always true: one event is handled at a time, its effects carried
+ * out in their order. Called by the peer.
+ */
+
+import type { Millis } from '../clock.js';
+import { asHearsayError, HearsayError } from '../errors.js';
+import type { Effect, Event, Timer } from '../gossip/events.js';
+import type { Gossip } from '../gossip/gossip.js';
+import type { PeerId } from '../ids.js';
+import type { Filter, Link, Tracer } from '../net/link.js';
+import type { Links } from '../net/links.js';
+import { type Endpoint, formatEndpoint } from '../net/transport.js';
+import type { Multicast } from '../net/udp.js';
+import type { Offer } from '../offer.js';
+import { decode, encode } from '../wire/codec.js';
+import type { Message } from '../wire/table.js';
+import type { Requests } from './requests.js';
+
+/** What of gossip's effects concerns others. */
+export type News = Extract<Effect, { kind: 'peer' | 'change' | 'warning' }>;
+
+export interface GossiperOptions {
+  /** This peer's own. */
+  id: PeerId;
+  gossip: Gossip;
+  links: Links;
+  requests: Requests;
+  join: Endpoint[];
+  onNews(news: News): void;
+  filter?: Filter;
+  tracer?: Tracer;
+}
+
+const PULL_TIMEOUT: Millis = 10_000;
+/** Redialling a joined host: at first after so long, then doubled up to the second. */
+const REJOIN_FIRST: Millis = 1000;
+const REJOIN_MAX: Millis = 30_000;
+/** Calls ("please dial me") that are followed in a second: a hint must not make us dial the world. */
+const CALLS_PER_SECOND = 5;
+/** How long a peer that was called may take to dial, ms. */
+const CALLED_MS = 3000;
+
+/** A clock that never goes back, in ms since 1970. */
+export function now(): Millis {
+  return performance.timeOrigin + performance.now();
+}
+
+export class Gossiper {
+  readonly #options: GossiperOptions;
+  readonly #timers = new Set<NodeJS.Timeout>();
+  readonly #waiting = new Map<PeerId, Set<(link: Link) => void>>();
+  #multicast: Multicast | undefined;
+  #queue: Event[] = [];
+  #handling = false;
+  #stopped = false;
+  #calls = CALLS_PER_SECOND;
+  #callsAt = 0;
+  #firstJoins = 0;
+  readonly #joined = new Map<Link, () => void>();
+  /** Datagrams that were not ours, or damaged. */
+  bad = 0;
+  /** Join addresses that have not answered yet, with why. */
+  readonly unjoined = new Map<string, HearsayError>();
+
+  constructor(options: GossiperOptions) {
+    this.#options = options;
+  }
+
+  start(multicast: Multicast): void {
+    this.#multicast = multicast;
+    this.dispatch({ kind: 'start' });
+    for (const endpoint of this.#options.join) this.#join(endpoint);
+  }
+
+  /** Says goodbye. */
+  stop(): void {
+    this.dispatch({ kind: 'stop' });
+    this.#stopped = true;
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#timers.clear();
+  }
+
+  /** A datagram, as the socket gave it. */
+  datagram(data: Buffer, from: Endpoint, multicast: boolean): void {
+    const { filter, tracer } = this.#options;
+    let message: Message | undefined;
+    try {
+      message = decode(data, 'udp');
+      if (filter) message = filter(message, 'in', formatEndpoint(from));
+    } catch {
+      this.bad++;
+      return;
+    }
+    if (!message) return;
+    tracer?.('in', formatEndpoint(from), message);
+    if (message.type !== 'C') {
+      this.dispatch({ kind: 'datagram', from, multicast, message });
+      return;
+    }
+    if (message.to !== this.#options.id || message.from === this.#options.id) return;
+    this.#called(message.from, { host: from.host, port: message.port });
+  }
+
+  /** Someone cannot reach us and asks to be dialled. */
+  #called(peer: PeerId, endpoint: Endpoint): void {
+    const at = performance.now();
+    this.#calls = Math.min(CALLS_PER_SECOND, this.#calls + ((at - this.#callsAt) * CALLS_PER_SECOND) / 1000);
+    this.#callsAt = at;
+    if (this.#calls < 1 || this.#options.links.get(peer)) return;
+    this.#calls--;
+    this.#options.links.connect(peer, [formatEndpoint(endpoint)]).catch(() => {});
+  }
+
+  dispatch(event: Event): void {
+    if (this.#stopped) return;
+    this.#queue.push(event);
+    if (this.#handling) return;
+    this.#handling = true;
+    try {
+      for (let next = this.#queue.shift(); next; next = this.#queue.shift()) {
+        for (const effect of this.#options.gossip.handle(next, now())) this.#carryOut(effect);
+      }
+    } finally {
+      this.#handling = false;
+    }
+  }
+
+  opened(link: Link): void {
+    for (const resolve of this.#waiting.get(link.peer) ?? []) resolve(link);
+    this.#waiting.delete(link.peer);
+    this.dispatch({
+      kind: 'connected',
+      peer: link.peer,
+      head: link.packedHead,
+      sig: link.sig,
+      address: link.address,
+      dialled: link.dialled,
+    });
+  }
+
+  closed(link: Link): void {
+    this.#joined.get(link)?.();
+    this.#joined.delete(link);
+    this.dispatch({ kind: 'disconnected', peer: link.peer });
+  }
+
+  /**
+   * A link to a peer: the one there is, or dialled, or, where it cannot be dialled, dialled by the peer when asked to.
+   * @throws HearsayError `unreachable`
+   */
+  async connect(peer: PeerId): Promise<Link> {
+    const { links, gossip } = this.#options;
+    const link = links.get(peer);
+    if (link) return link;
+    try {
+      return await links.connect(peer, gossip.peer(peer)?.addresses ?? []);
+    } catch (thrown) {
+      const error = asHearsayError(thrown, 'unreachable');
+      if (error.code !== 'unreachable' || links.port === 0) throw error;
+      this.#sendMulticast({ type: 'C', from: this.#options.id, to: peer, port: links.port });
+      const called = await this.#linked(peer, CALLED_MS);
+      if (!called) throw error;
+      return called;
+    }
+  }
+
+  #linked(peer: PeerId, within: Millis): Promise<Link | undefined> {
+    return new Promise((resolve) => {
+      const waiting = this.#waiting.get(peer) ?? new Set();
+      this.#waiting.set(peer, waiting);
+      const timer = setTimeout(() => {
+        waiting.delete(done);
+        resolve(undefined);
+      }, within);
+      const done = (link: Link) => {
+        clearTimeout(timer);
+        resolve(link);
+      };
+      waiting.add(done);
+    });
+  }
+
+  /** Whether a joined host is being dialled for the first time. */
+  get joining(): boolean {
+    return this.#firstJoins > 0;
+  }
+
+  /** Whether a link is kept although nobody uses it: to a joined host, or to a peer that multicast does not reach. */
+  needs(link: Link): boolean {
+    return this.#joined.has(link) || this.#options.gossip.peer(link.peer)?.via !== 'multicast';
+  }
+
+  /** Own files changed. */
+  offers(changes: Omit<Offer, 'version'>[]): void {
+    this.dispatch({ kind: 'offers', changes });
+  }
+
+  #carryOut(effect: Effect): void {
+    switch (effect.kind) {
+      case 'multicast':
+        this.#sendMulticast(effect.message);
+        return;
+      case 'reply':
+        this.#send(effect.message, formatEndpoint(effect.to), (data) => this.#multicast?.reply(data, effect.to));
+        return;
+      case 'tell':
+        this.#options.links.get(effect.peer)?.send(effect.message);
+        return;
+      case 'dial':
+        this.#options.links.connect(effect.peer, effect.addresses).catch(() => {
+          this.dispatch({ kind: 'dial-failed', peer: effect.peer, address: undefined });
+        });
+        return;
+      case 'pull':
+        this.#pull(effect).catch((thrown) => {
+          const { code } = asHearsayError(thrown);
+          this.dispatch({ kind: 'pull-failed', from: effect.from, writer: effect.message.writer, code });
+        });
+        return;
+      case 'timer':
+        this.#setTimer(effect.at, effect.timer);
+        return;
+      default:
+        this.#options.onNews(effect);
+        return;
+    }
+  }
+
+  #sendMulticast(message: Message): void {
+    this.#send(message, '*', (data) => this.#multicast?.send(data));
+  }
+
+  #send(message: Message, to: string, send: (data: Buffer) => void): void {
+    const { filter, tracer } = this.#options;
+    const sent = filter ? filter(message, 'out', to) : message;
+    if (!sent) return;
+    tracer?.('out', to, sent);
+    send(encode(sent));
+  }
+
+  #setTimer(at: Millis, timer: Timer): void {
+    const handle = setTimeout(
+      () => {
+        this.#timers.delete(handle);
+        this.dispatch({ kind: 'timer', timer });
+      },
+      Math.max(0, Math.min(at - now(), 2 ** 31 - 1)),
+    );
+    this.#timers.add(handle);
+  }
+
+  async #pull({ from, message }: Extract<Effect, { kind: 'pull' }>): Promise<void> {
+    const link = await this.connect(from);
+    const { writer } = message;
+    await this.#options.requests.gather(
+      link,
+      (number) => ({ ...message, number }),
+      (page) => {
+        if (page.type !== 'D') throw new HearsayError('bad-message', `${page.type} in answer to a pull`);
+        this.dispatch({ kind: 'delta', from, writer, message: page });
+        return page.last;
+      },
+      PULL_TIMEOUT,
+    );
+  }
+
+  /** Keeps a link to a joined host, whoever answers there, as long as this peer runs. */
+  #join(endpoint: Endpoint): void {
+    let delay = REJOIN_FIRST;
+    const again = () => {
+      if (this.#stopped) return;
+      const timer = setTimeout(() => {
+        this.#timers.delete(timer);
+        attempt();
+      }, delay);
+      this.#timers.add(timer);
+      delay = Math.min(REJOIN_MAX, delay * 2);
+    };
+    this.#firstJoins++;
+    let first = true;
+    const tried = () => {
+      if (first) this.#firstJoins--;
+      first = false;
+    };
+    const attempt = () => {
+      this.#options.links.dial(endpoint).then(
+        (link) => {
+          tried();
+          delay = REJOIN_FIRST;
+          this.unjoined.delete(formatEndpoint(endpoint));
+          if (link.open) this.#joined.set(link, again);
+          else again();
+        },
+        (thrown) => {
+          tried();
+          this.unjoined.set(formatEndpoint(endpoint), asHearsayError(thrown, 'unreachable'));
+          again();
+        },
+      );
+    };
+    attempt();
+  }
+}

@@ -1,0 +1,667 @@
+/**
+ * Fetching one file of more than one block: the driver of a Download.
+ *
+ * Owns the partial file, the requests open for it and the bytes of unfinished chunks. Always true: bytes reach the disk
+ * only after their chunk fitted its hash; the file takes its name only when every chunk did. Called by the fetch.
+ */
+import type { PeerName } from '../api.js';
+import { Bits } from '../bits.js';
+import { type Code, HearsayError } from '../errors.js';
+import { blake3 } from '../hash.js';
+import type { PeerId } from '../ids.js';
+import { SOURCES_MAX } from '../limits.js';
+import type { Link } from '../net/link.js';
+import { copyChunks } from '../share/copy.js';
+import { Partial } from '../share/partial.js';
+import { chunkCount, chunkLength, chunkSizeOf, contentId } from '../transfer/content.js';
+import { Download, type DownloadEffect, type DownloadEvent } from '../transfer/download.js';
+import type { Message, MessageOf } from '../wire/table.js';
+import type { FetchContext, Onward } from './context.js';
+import type { Offered } from './offered.js';
+import { type Answer, errorOf } from './requests.js';
+
+export interface LargeJob {
+  /** Path on the wire, as its sources offer it. */
+  path: string;
+  size: number;
+  mtime: number;
+  executable: boolean;
+  /** Content id, or null while no source knows it. */
+  id: string | null;
+  sources: PeerId[];
+  /** Where it is to land: a checked folder and a file name, and a look whether the folder is still that one. */
+  folder: string;
+  name: string;
+  check: () => void;
+  /** Files of this machine that may have some of its chunks: an older version, the same content under another name. */
+  seeds: string[];
+  /** The manifest, where this peer has it already. */
+  manifest: Uint8Array | undefined;
+  overwrite: boolean;
+  sync: boolean;
+  /** Give up when nothing arrives for so many ms. */
+  timeout: number;
+  signal: AbortSignal;
+}
+
+export interface LargeEvents {
+  progress(verified: number, sources: number): void;
+  chunk(chunk: number, chunks: number, bytes: number, source: PeerName): void;
+  dropped(source: PeerName, code: Code, message: string): void;
+}
+
+export interface LargeResult {
+  file: string;
+  id: string;
+  received: number;
+  sources: (PeerName & { bytes: number })[];
+}
+
+interface Source {
+  peer: PeerId;
+  link: Link;
+  number: number;
+  /** Hashes as they come, page by page. */
+  hashes: Uint8Array;
+  pages: number;
+  manifest: MessageOf<'M'> | undefined;
+  using: boolean;
+  ended: ((id: string | null) => void) | undefined;
+}
+
+/** How often a source that broke off is tried again, and after how long at first, ms. */
+const RETRIES = 4;
+const RETRY_MS = 500;
+/** How long the last word of a source is waited for where it is not needed, ms. */
+const LAST_WORD_MS = 2000;
+
+export class LargeFetch {
+  readonly #job: LargeJob;
+  readonly #context: FetchContext;
+  readonly #events: LargeEvents;
+  readonly #sources = new Map<PeerId, Source>();
+  /** Peers being connected to. */
+  readonly #coming = new Set<PeerId>();
+  readonly #tries = new Map<PeerId, number>();
+  readonly #dropped = new Set<PeerId>();
+  readonly #given = new Map<PeerId, number>();
+  readonly #buffers = new Map<number, Buffer>();
+  readonly #spare: Buffer[] = [];
+  readonly #stops: (() => void)[] = [];
+  #partial!: Partial;
+  #download: Download | undefined;
+  /** Hashes of all chunks; before there is an id, those that the source told with each chunk. */
+  #hashes: Uint8Array;
+  #hasManifest = false;
+  #id: string | null;
+  #mtime = 0;
+  #executable = false;
+  #received = 0;
+  #lastArrival = performance.now();
+  #queue: DownloadEvent[] = [];
+  #handling = false;
+  #block: Uint8Array | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #timerAt = Number.POSITIVE_INFINITY;
+  #writing = 0;
+  #lastError: HearsayError | undefined;
+  #onward: Onward | undefined;
+  #settle!: { resolve(): void; reject(error: HearsayError): void };
+  #over = false;
+
+  constructor(job: LargeJob, context: FetchContext, events: LargeEvents) {
+    this.#job = job;
+    this.#context = context;
+    this.#events = events;
+    this.#id = job.id;
+    this.#hashes = new Uint8Array(chunkCount(job.size) * 32);
+  }
+
+  /** Fetches. @throws HearsayError; what was verified is kept on the disk for the next time */
+  async run(): Promise<LargeResult> {
+    const { folder, name, path, size, check } = this.#job;
+    const chunkSize = chunkSizeOf(size);
+    this.#partial = await Partial.open({ folder, name, path, size, id: this.#id, chunkSize, check });
+    try {
+      await this.#chunks();
+      let whole = await this.#whole();
+      if (!whole) {
+        // The parts fitted what they were said to be, but not the whole: once more from the beginning.
+        await this.#again();
+        whole = await this.#whole();
+        if (!whole) throw new HearsayError('wrong-content', `${path}: the whole does not fit its content id, twice`);
+      }
+      const { overwrite, sync } = this.#job;
+      const file = await this.#partial.finish({ mtime: this.#mtime, executable: this.#executable, overwrite, sync });
+      this.#thank();
+      return { file, id: this.#id as string, received: this.#received, sources: this.#giving() };
+    } catch (thrown) {
+      await this.#partial.keep().catch(() => {});
+      throw thrown;
+    } finally {
+      this.#stop();
+    }
+  }
+
+  #giving(): (PeerName & { bytes: number })[] {
+    return [...this.#given].map(([peer, bytes]) => ({ ...this.#context.nameOf(peer), bytes }));
+  }
+
+  /** Resolves when every chunk is verified and written. */
+  #chunks(): Promise<void> {
+    const { signal } = this.#job;
+    return new Promise<void>((resolve, reject) => {
+      this.#settle = {
+        resolve: () => resolve(),
+        reject: (error) => {
+          this.#over = true;
+          reject(error);
+        },
+      };
+      const abort = () => this.#settle.reject(new HearsayError('interrupted', 'stopped; what is verified is kept'));
+      if (signal.aborted) return abort();
+      signal.addEventListener('abort', abort);
+      this.#stops.push(() => signal.removeEventListener('abort', abort));
+      const watch = setInterval(() => this.#watch(), 500);
+      this.#stops.push(() => clearInterval(watch));
+      if (this.#id === null) this.#waitForId();
+      const { manifest, mtime, executable } = this.#job;
+      this.#mtime = mtime;
+      this.#executable = executable;
+      if (manifest) {
+        this.#hashes = manifest;
+        this.#hasManifest = true;
+        this.#begin().catch((thrown) => this.#settle.reject(thrown));
+      }
+      for (const peer of this.#job.sources) this.#add(peer);
+      this.#starved();
+    });
+  }
+
+  /** Before there is an id only one source can give the file; once it is known, all can. */
+  #waitForId(): void {
+    const [peer] = this.#job.sources;
+    const stop = this.#context.whenHashed(peer, this.#job.path, (id) => {
+      if (this.#over || this.#id !== null || this.#download?.chunks.complete) return;
+      this.#upgrade(id);
+    });
+    this.#stops.push(stop);
+  }
+
+  /** The id became known in the middle: ask for the manifest, check what is here against it, and go on from all sources. */
+  #upgrade(id: string): void {
+    this.#id = id;
+    for (const source of [...this.#sources.values()]) this.#leave(source, true);
+    this.#download = undefined;
+    this.#hasManifest = false;
+    this.#queue = [];
+    clearTimeout(this.#timer);
+    this.#timerAt = Number.POSITIVE_INFINITY;
+    this.#buffers.clear();
+    this.#tries.clear();
+    for (const peer of new Set([...this.#job.sources, ...this.#context.holders(id)])) this.#add(peer);
+  }
+
+  /** Connects to a source and asks it for the file. */
+  #add(peer: PeerId, told?: () => Promise<Link | undefined>): void {
+    if (this.#over || this.#sources.has(peer) || this.#coming.has(peer) || this.#dropped.has(peer)) return;
+    if (this.#sources.size + this.#coming.size >= SOURCES_MAX) return;
+    this.#coming.add(peer);
+    (told ? told() : this.#context.connect(peer))
+      .then((link) => {
+        this.#coming.delete(peer);
+        if (this.#over || !link || this.#sources.has(peer)) return;
+        this.#open(link);
+      })
+      .catch((thrown) => {
+        this.#coming.delete(peer);
+        this.#lost(peer, thrown instanceof HearsayError ? thrown : new HearsayError('unreachable', String(thrown)));
+      });
+  }
+
+  #open(link: Link): void {
+    const { path } = this.#job;
+    const source: Source = {
+      peer: link.peer,
+      link,
+      number: 0,
+      hashes: new Uint8Array(this.#hashes.length),
+      pages: 0,
+      manifest: undefined,
+      using: false,
+      ended: undefined,
+    };
+    source.number = this.#context.requests.open(link, {
+      answer: (message) => this.#answer(source, message),
+      closed: (why) => {
+        source.ended?.(null);
+        if (this.#sources.get(source.peer) !== source) return;
+        this.#sources.delete(source.peer);
+        this.#dispatch({ kind: 'source-gone', peer: source.peer });
+        this.#lost(source.peer, why);
+      },
+      heard: () => {
+        this.#lastArrival = performance.now();
+        if (source.using) this.#dispatch({ kind: 'heard', peer: source.peer });
+      },
+    });
+    this.#sources.set(link.peer, source);
+    const first = this.#hasManifest ? chunkCount(this.#job.size) : 0;
+    link.send({ type: 'G', number: source.number, id: this.#id, path, first });
+  }
+
+  #answer(source: Source, message: Answer): void {
+    this.#lastArrival = performance.now();
+    if (this.#over) return;
+    switch (message.type) {
+      case 'M':
+        this.#manifestPage(source, message);
+        return;
+      case 'T':
+        this.#transfer(source, message);
+        return;
+      case 'K':
+        this.#dispatch({ kind: 'source-has', peer: source.peer, chunks: message.chunks });
+        return;
+      case 'W':
+        this.#others(message);
+        return;
+      case 'E':
+        if (message.code === '') source.ended?.(message.id);
+        else {
+          source.ended?.(null);
+          this.#leave(source, false);
+          this.#refused(source.peer, errorOf(message));
+        }
+    }
+  }
+
+  /** Others receive the same: they may have chunks already. The smaller id dials, so that both do not. */
+  #others({ peers }: MessageOf<'W'>): void {
+    if (this.#id === null) return;
+    if (this.#download) this.#download.swarm = true;
+    for (const neighbour of peers) {
+      const key = Buffer.from(neighbour.sig).toString('base64');
+      if (this.#met.has(key) || this.#met.size > 1000) continue;
+      this.#met.add(key);
+      this.#context
+        .meet(neighbour)
+        .then((link) => {
+          if (link) this.#add(link.peer, async () => link);
+        })
+        .catch(() => {});
+    }
+  }
+  readonly #met = new Set<string>();
+
+  #manifestPage(source: Source, page: MessageOf<'M'>): void {
+    const { path, size } = this.#job;
+    const count = chunkCount(size);
+    if (page.size !== size || page.chunk !== chunkSizeOf(size) || page.id !== this.#id) {
+      // The file is not what it was offered as.
+      const id = this.#id === null && page.id !== null && page.size === size ? page.id : undefined;
+      if (id) {
+        this.#upgrade(id);
+        return;
+      }
+      this.#leave(source, true);
+      this.#refused(source.peer, new HearsayError('changed', `${path} is not what was offered`));
+      return;
+    }
+    if (!source.manifest) {
+      source.manifest = page;
+      this.#mtime = page.mtime;
+      this.#executable = page.executable;
+    }
+    if (this.#id !== null && !this.#hasManifest) {
+      if (page.first * 32 + page.hashes.length > source.hashes.length || page.first !== source.pages) {
+        this.#lie(source, 'a manifest that does not fit the size');
+        return;
+      }
+      source.hashes.set(page.hashes, page.first * 32);
+      source.pages += page.hashes.length / 32;
+      if (source.pages < count) return;
+      if (contentId(size, source.hashes) !== this.#id) {
+        this.#lie(source, 'a manifest that does not fit the content id');
+        return;
+      }
+      this.#hashes = source.hashes;
+      this.#hasManifest = true;
+      this.#begin().catch((thrown) => this.#settle.reject(thrown));
+      return;
+    }
+    if (this.#download) this.#use(source);
+    else if (this.#id === null) {
+      this.#startDownload(new Bits(count));
+      this.#use(source);
+    }
+  }
+
+  /** With a manifest that fits, what an earlier attempt left is checked, and the rest asked for. */
+  async #begin(): Promise<void> {
+    await this.#partial.verify(this.#hashes);
+    for (const seed of this.#job.seeds) {
+      if (this.#over || this.#partial.have.isFull) break;
+      await copyChunks(seed, this.#partial, this.#hashes);
+    }
+    if (this.#over || this.#download) return;
+    const { have } = this.#partial;
+    this.#lastArrival = performance.now();
+    this.#startDownload(have);
+    for (const source of this.#sources.values()) if (source.manifest) this.#use(source);
+  }
+
+  #startDownload(have: Bits): void {
+    this.#download = new Download(this.#job.size, this.#context.random, have);
+    if (this.#hasManifest && this.#id !== null) {
+      this.#onward ??= this.#context.serveOnward(this.#id, {
+        source: this.#asOffered(this.#id),
+        manifest: this.#hashes,
+        have: this.#download.chunks.have,
+      });
+    }
+    this.#tellProgress();
+    this.#dispatch({ kind: 'timer' });
+    this.#starved();
+  }
+
+  #asOffered(id: string): Offered {
+    const { path, size } = this.#job;
+    const partial = this.#partial;
+    return {
+      path,
+      size,
+      id,
+      mtime: this.#mtime,
+      executable: this.#executable,
+      readChunk: (chunk) => partial.read(chunk),
+      close: async () => {},
+    };
+  }
+
+  #use(source: Source): void {
+    if (source.using || !source.manifest) return;
+    source.using = true;
+    const { have } = source.manifest;
+    this.#dispatch({ kind: 'source', peer: source.peer, have: have.length > 0 ? have : undefined });
+    this.#tellProgress();
+  }
+
+  #transfer(source: Source, message: MessageOf<'T'>): void {
+    this.#received += message.data.length;
+    const download = this.#download;
+    if (!download || !source.using) return;
+    if (!this.#hasManifest && message.hash.length === 32) {
+      this.#hashes.set(message.hash, download.chunkOf(message.block) * 32);
+    }
+    this.#block = message.data;
+    this.#dispatch({ kind: 'block', peer: source.peer, block: message.block, bytes: message.data.length });
+    this.#block = undefined;
+  }
+
+  /** Hands an event to the core and carries out what it says, one event after another. */
+  #dispatch(event: DownloadEvent): void {
+    if (!this.#download) return;
+    this.#queue.push(event);
+    if (this.#handling) return;
+    this.#handling = true;
+    try {
+      for (let next = this.#queue.shift(); next && this.#download; next = this.#queue.shift()) {
+        for (const effect of this.#download.handle(next, performance.now())) this.#carryOut(effect);
+      }
+    } finally {
+      this.#handling = false;
+    }
+  }
+
+  #carryOut(effect: DownloadEffect): void {
+    switch (effect.kind) {
+      case 'request':
+        this.#send(effect.peer, (number) => ({ type: 'R', number, block: effect.block, count: effect.count }));
+        return;
+      case 'ack':
+        this.#send(effect.peer, (number) => ({ type: 'A', number, done: [effect.block] }));
+        return;
+      case 'bad':
+        this.#send(effect.peer, (number) => ({ type: 'B', number, chunk: effect.chunk }));
+        return;
+      case 'keep':
+        this.#keep(effect.block);
+        return;
+      case 'check':
+        this.#check(effect.chunk, effect.from);
+        return;
+      case 'forget':
+        this.#release(effect.chunk);
+        return;
+      case 'drop': {
+        const source = this.#sources.get(effect.peer);
+        if (source) this.#lie(source, 'chunks that do not fit their hashes');
+        return;
+      }
+      case 'complete':
+        if (this.#writing === 0) this.#settle.resolve();
+        return;
+      case 'timer':
+        this.#setTimer(effect.at);
+        return;
+    }
+  }
+
+  #send(peer: PeerId, message: (number: number) => Message): void {
+    const source = this.#sources.get(peer);
+    source?.link.send(message(source.number));
+  }
+
+  #keep(block: number): void {
+    const download = this.#download;
+    if (!download || !this.#block) return;
+    const { chunk, offset } = download.placeOf(block);
+    let buffer = this.#buffers.get(chunk);
+    if (!buffer) {
+      buffer = this.#spare.pop() ?? Buffer.allocUnsafeSlow(download.chunkSize);
+      this.#buffers.set(chunk, buffer);
+    }
+    buffer.set(this.#block, offset);
+  }
+
+  #release(chunk: number): void {
+    const buffer = this.#buffers.get(chunk);
+    this.#buffers.delete(chunk);
+    if (buffer && this.#spare.length < 8) this.#spare.push(buffer);
+  }
+
+  #check(chunk: number, from: PeerId): void {
+    const buffer = this.#buffers.get(chunk);
+    const download = this.#download;
+    if (!buffer || !download) return;
+    const length = chunkLength(this.#job.size, chunk);
+    const data = buffer.subarray(0, length);
+    const wanted = this.#hashes.subarray(chunk * 32, chunk * 32 + 32);
+    const hash = blake3(data);
+    if (!hash.equals(wanted)) {
+      this.#release(chunk);
+      this.#queue.push({ kind: 'checked', chunk, ok: false });
+      return;
+    }
+    this.#writing++;
+    this.#partial
+      .write(chunk, data, hash)
+      .then(() => {
+        this.#writing--;
+        this.#release(chunk);
+        if (this.#over || download !== this.#download) return;
+        this.#given.set(from, (this.#given.get(from) ?? 0) + length);
+        this.#dispatch({ kind: 'checked', chunk, ok: true });
+        this.#onward?.have([chunk]);
+        this.#events.chunk(chunk, download.chunks.count, length, this.#context.nameOf(from));
+        this.#tellProgress();
+      })
+      .catch((thrown) => {
+        this.#writing--;
+        this.#settle.reject(thrown);
+      });
+  }
+
+  #tellProgress(): void {
+    const { size } = this.#job;
+    const download = this.#download;
+    if (!download) return;
+    const { chunks } = download;
+    // Every chunk but the last is a full one.
+    let verified = chunks.have.count * download.chunkSize;
+    if (chunks.count > 0 && chunks.have.has(chunks.count - 1)) {
+      verified -= download.chunkSize - chunkLength(size, chunks.count - 1);
+    }
+    this.#events.progress(verified, download.working);
+  }
+
+  #setTimer(at: number): void {
+    if (at >= this.#timerAt) return;
+    clearTimeout(this.#timer);
+    this.#timerAt = at;
+    this.#timer = setTimeout(
+      () => {
+        this.#timerAt = Number.POSITIVE_INFINITY;
+        this.#dispatch({ kind: 'timer' });
+      },
+      Math.max(1, at - performance.now()),
+    );
+  }
+
+  /** A source that lied: used no more, and named. */
+  #lie(source: Source, what: string): void {
+    this.#leave(source, true);
+    this.#dropped.add(source.peer);
+    const error = new HearsayError('wrong-content', `${this.#context.nameOf(source.peer).name} sent ${what}`);
+    this.#events.dropped(this.#context.nameOf(source.peer), 'wrong-content', error.message);
+    this.#lastError = error;
+    this.#starved();
+  }
+
+  /** A source that says it cannot: used no more. */
+  #refused(peer: PeerId, error: HearsayError): void {
+    this.#dropped.add(peer);
+    this.#lastError = error;
+    this.#events.dropped(this.#context.nameOf(peer), error.code, error.message);
+    this.#starved();
+  }
+
+  /** A source that broke off: tried again a few times. */
+  #lost(peer: PeerId, why: HearsayError): void {
+    if (this.#over) return;
+    this.#lastError = new HearsayError(why.code, `${this.#context.nameOf(peer).name}: ${why.message}`);
+    const tries = (this.#tries.get(peer) ?? 0) + 1;
+    this.#tries.set(peer, tries);
+    if (tries > RETRIES) {
+      this.#dropped.add(peer);
+      this.#starved();
+      return;
+    }
+    this.#coming.add(peer);
+    const timer = setTimeout(
+      () => {
+        this.#coming.delete(peer);
+        this.#add(peer);
+      },
+      RETRY_MS * 2 ** (tries - 1),
+    );
+    this.#stops.push(() => clearTimeout(timer));
+    this.#tellProgress();
+  }
+
+  /** Ends a request; the source is told where it does not know. */
+  #leave(source: Source, tell: boolean): void {
+    if (this.#sources.get(source.peer) === source) this.#sources.delete(source.peer);
+    this.#context.requests.close(source.link, source.number);
+    if (tell) source.link.send({ type: 'X', number: source.number });
+    if (source.using) this.#dispatch({ kind: 'source-gone', peer: source.peer });
+    this.#tellProgress();
+  }
+
+  /** Nobody is left who could give the rest. */
+  #starved(): void {
+    if (this.#over || this.#sources.size > 0 || this.#coming.size > 0 || this.#download?.chunks.complete) return;
+    // With the manifest here, the disk may still give all.
+    if (this.#hasManifest && !this.#download) return;
+    if (this.#id !== null) {
+      const fresh = this.#context.holders(this.#id).filter((p) => !this.#dropped.has(p));
+      if (fresh.length > 0) {
+        for (const peer of fresh) this.#add(peer);
+        return;
+      }
+    }
+    this.#settle.reject(this.#lastError ?? new HearsayError('no-peer', `nobody has ${this.#job.path} any more`));
+  }
+
+  /** Looks for new holders, and gives up when nothing has come for too long. */
+  #watch(): void {
+    if (this.#over) return;
+    if (this.#id !== null) for (const peer of this.#context.holders(this.#id)) this.#add(peer);
+    if (performance.now() - this.#lastArrival < this.#job.timeout) return;
+    const seconds = Math.round(this.#job.timeout / 1000);
+    this.#settle.reject(new HearsayError('timeout', `${this.#job.path}: nothing arrived for ${seconds} s`));
+  }
+
+  /**
+   * Asks the sources for the id of the whole, and holds it against what is here.
+   * @returns false where the whole does not fit
+   * @throws HearsayError `timeout` or why the source is gone, where its word was needed
+   */
+  async #whole(): Promise<boolean> {
+    const mine = contentId(this.#job.size, this.#hashes);
+    const known = this.#hasManifest && mine === this.#id;
+    const ends = [...this.#sources.values()].map(
+      (source) =>
+        new Promise<string | null>((resolve) => {
+          source.ended = resolve;
+          const timer = setTimeout(() => resolve(null), known ? LAST_WORD_MS : this.#job.timeout);
+          this.#stops.push(() => clearTimeout(timer));
+          source.link.send({ type: 'R', number: source.number, block: 0, count: 0 });
+        }),
+    );
+    if (ends.length === 0 && known) return true;
+    // Where the manifest proved every chunk, the word of the end adds nothing; else it is the only proof of the whole.
+    if (known) {
+      await Promise.race(ends);
+      return true;
+    }
+    const said = (await Promise.all(ends)).find((id) => id !== null) ?? null;
+    if (said === null) throw this.#lastError ?? new HearsayError('timeout', `${this.#job.path}: no word of its end`);
+    this.#id = said;
+    return said === mine;
+  }
+
+  #again(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#settle = { resolve, reject };
+      this.#over = false;
+      this.#lastArrival = performance.now();
+      const download = this.#download;
+      if (!download) return reject(new HearsayError('wrong-content', 'the whole does not fit'));
+      for (const effect of download.restart(performance.now())) this.#carryOut(effect);
+    });
+  }
+
+  /** The last acknowledgement: it has arrived, and fits. */
+  #thank(): void {
+    for (const { link, number } of this.#sources.values()) {
+      link.send({ type: 'A', number, done: [] });
+      this.#context.requests.close(link, number);
+    }
+    this.#sources.clear();
+  }
+
+  #stop(): void {
+    this.#over = true;
+    clearTimeout(this.#timer);
+    for (const stop of this.#stops) stop();
+    for (const { link, number } of this.#sources.values()) {
+      this.#context.requests.close(link, number);
+      link.send({ type: 'X', number });
+    }
+    this.#sources.clear();
+    this.#onward?.end();
+    this.#buffers.clear();
+  }
+}

@@ -1,0 +1,36 @@
+import type { Bits } from '../bits.js';
+
+/** Something that can be served: a shared file, or a file that is being received itself. */
+export interface Offered {
+  readonly path: string;
+  readonly size: number;
+  readonly mtime: number;
+  readonly executable: boolean;
+  readonly id: string | null;
+  /** @throws HearsayError `changed`, `not-found`, `not-readable` */
+  readChunk(chunk: number): Promise<Buffer>;
+  /** Takes the hash of a chunk that was served before the file had an id. */
+  noteHash?(chunk: number, hash: Uint8Array): void;
+  close(): Promise<void>;
+}
+
+/** What a request for a file finds. */
+export interface Found {
+  source: Offered;
+  /** Chunk hashes one after another, or undefined while the file is not hashed. */
+  manifest: Uint8Array | undefined;
+  /** Chunks that are here, or undefined for all. */
+  have: Bits | undefined;
+}
+
+/** The places where things to serve are found. */
+export interface Shelf {
+  /** @throws HearsayError `not-found`, `changed`, `not-readable` */
+  open(id: string | null, path: string): Promise<Found>;
+  /** A small file whole. @throws as `open` */
+  readSmall(id: string | null, path: string): Promise<{ data: Buffer; id: string; mtime: number; executable: boolean }>;
+  /** A receiver says that a chunk does not fit: whether the file is still what was offered. */
+  recheck(path: string): Promise<'same' | 'changed' | 'gone'>;
+  /** The content id, hashed first where it is not known. */
+  idOf(source: Offered): Promise<string>;
+}

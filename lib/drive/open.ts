@@ -1,0 +1,67 @@
+import { HearsayError } from '../errors.js';
+import { type Identity, identityOf, newPrivateKey } from '../net/keys.js';
+import { Catalogue, type CatalogueOptions } from '../share/catalogue.js';
+import { resolveShares } from '../share/resolve.js';
+import { StateFolder } from '../share/state.js';
+import { HashStore } from '../share/store.js';
+import type { Settled } from './options.js';
+
+/** What of a peer comes from its disk. */
+export interface Opened {
+  identity: Identity;
+  epoch: number;
+  /** Remembered hashes, and with them the lock of the state folder; a one-shot has none. */
+  store: HashStore | undefined;
+  /** Makes the catalogue of what is shared; a one-shot shares nothing. */
+  catalogue: ((handlers: Pick<CatalogueOptions, 'onChanges' | 'onHashed' | 'onWarning'>) => Catalogue) | undefined;
+  /** What a person should know of what was found. */
+  warnings: string[];
+}
+
+function isKey(pem: string): boolean {
+  try {
+    return identityOf(pem, 0) !== undefined;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Opens the state folder and looks at what is to be shared.
+ * @throws HearsayError `state-in-use`, `not-writable`, `disk-full`; `not-readable`, `usage` for what is to be shared
+ */
+export async function open({ passive, state: path, share, rescan }: Settled): Promise<Opened> {
+  if (passive) return { ...(await oneShot(path)), store: undefined, catalogue: undefined };
+  const shares = await resolveShares(share, process.cwd());
+  const state = await StateFolder.open(path);
+  const { store, warning } = await HashStore.open(path);
+  try {
+    const { key, born } = await state.identity(newPrivateKey, isKey, Date.now());
+    const epoch = await state.nextEpoch();
+    return {
+      identity: identityOf(key, born),
+      epoch,
+      store,
+      catalogue: (handlers) => new Catalogue({ shares, store, rescanMs: rescan * 1000, never: [path], ...handlers }),
+      warnings: [...state.warnings, ...(warning ? [warning.message] : [])],
+    };
+  } catch (thrown) {
+    await store.close();
+    throw thrown;
+  }
+}
+
+/**
+ * A one-shot has the state folder's key and an id of its own, so that any number run beside each other and beside a
+ * long-lived peer. Where there is no state folder to be had, a key for this one time does.
+ */
+async function oneShot(path: string): Promise<{ identity: Identity; epoch: number; warnings: string[] }> {
+  try {
+    const state = await StateFolder.open(path);
+    const { key } = await state.identity(newPrivateKey, isKey, Date.now());
+    return { identity: identityOf(key, Date.now()), epoch: 1, warnings: state.warnings };
+  } catch (thrown) {
+    if (!(thrown instanceof HearsayError)) throw thrown;
+    return { identity: identityOf(newPrivateKey(), Date.now()), epoch: 1, warnings: [] };
+  }
+}

@@ -1,0 +1,63 @@
+import type { ShareEvent } from '../api.js';
+import type { Filter } from '../net/link.js';
+import type { Endpoint } from '../net/transport.js';
+import { parseGroup, parseHostPort } from '../share/address.js';
+import { loadSettings, type Settings } from '../share/settings.js';
+
+/** How a peer is to run. What is left out comes from the environment, the config file and config/default.toml. */
+export interface PeerOptions {
+  /** Files and folders to share; `as` names a folder otherwise. */
+  share?: (string | { path: string; as?: string })[];
+  /** The state folder. One long-lived peer a folder. */
+  state?: string;
+  /** What people call this peer. */
+  name?: string;
+  /** TCP port; 0 any. Left out: 47748, or the next free one. */
+  port?: number;
+  /** HOST or HOST:PORT of peers to connect to. */
+  join?: string[];
+  /** false: neither multicast nor broadcast. */
+  multicast?: boolean;
+  /** The multicast group, ADDR:PORT. */
+  group?: string;
+  /** Only these network cards. */
+  interfaces?: string[];
+  /** A one-shot: asks, is not listed, shares nothing. */
+  passive?: boolean;
+  /** A one-shot that keeps up with what changes. */
+  follow?: boolean;
+  /** Seconds that a one-shot waits for answers at most. */
+  wait?: number;
+  /** Seconds without anything arriving after which a get gives up. */
+  timeout?: number;
+  /** Seconds between full rescans of what is shared. */
+  rescan?: number;
+  /** A config file in place of the platform's own. */
+  config?: string;
+  /** Told of what happens. */
+  onEvent?(event: ShareEvent): void;
+  /** Sees each message and may change or drop it: for tests and demonstrations. */
+  filter?: Filter;
+}
+
+export interface Settled extends Settings {
+  passive: boolean;
+  follow: boolean;
+  joins: Endpoint[];
+  groupAddress: Endpoint;
+}
+
+/** @throws HearsayError `usage`, `config` */
+export async function settle(options: PeerOptions): Promise<Settled> {
+  const { share, state, name, port, join, multicast, group, interfaces, wait, timeout, rescan } = options;
+  const flags = { share, state, name, port, join, multicast, group, interface: interfaces, wait, timeout, rescan };
+  const settings = await loadSettings({ flags, env: process.env, configFile: options.config });
+  return {
+    ...settings,
+    share: options.passive ? [] : settings.share,
+    passive: options.passive ?? false,
+    follow: options.follow ?? false,
+    joins: settings.join.map((text) => parseHostPort(text, settings.defaultPort)),
+    groupAddress: parseGroup(settings.group),
+  };
+}

@@ -1,0 +1,468 @@
+/**
+ * The serving side: answers requests for files on every link.
+ *
+ * Owns the transfers that others opened on us, and for each link its Upload, which decides what is sent next. Always
+ * true: one pump a link at most, so that links share disk and network by taking turns; a transfer that ends is closed
+ * once, with one event. Called by the peer's switch with what arrives.
+ */
+import type { TransferRow } from '../api.js';
+import { asHearsayError, HearsayError } from '../errors.js';
+import { blake3 } from '../hash.js';
+import { BLOCK, MANIFEST_PAGE, SMALL_BATCH_MAX, TRANSFERS_PER_CONNECTION_MAX } from '../limits.js';
+import type { Link } from '../net/link.js';
+import { chunkCount, chunkLength, chunkSizeOf } from '../transfer/content.js';
+import { QUEUE_MAX, Upload } from '../transfer/upload.js';
+import type { Message, MessageOf } from '../wire/table.js';
+import { ChunkCache } from './cache.js';
+import type { Found, Shelf } from './offered.js';
+import { Rate } from './rate.js';
+import { Swarms } from './swarm.js';
+
+/** Requests that this side answers. */
+export type Asked = Extract<Message, { type: 'G' | 'R' | 'A' | 'B' | 'X' | 'S' }>;
+
+export interface ServeEvents {
+  begun(link: Link, path: string): void;
+  completed(link: Link, path: string, bytes: number): void;
+  failed(link: Link, path: string, bytes: number, why: string): void;
+}
+
+interface Transfer {
+  kind: 'file';
+  number: number;
+  found: Found;
+  /** What the chunks of it are cached under. */
+  key: string;
+  perChunk: number;
+  blocks: number;
+  started: boolean;
+  sent: number;
+  acked: number;
+  rate: Rate;
+  leave: (() => void) | undefined;
+  /** Hashes of chunks served before there is an id. */
+  hashes: Map<number, Buffer>;
+}
+
+interface Batch {
+  kind: 'small';
+  number: number;
+  files: MessageOf<'S'>['files'];
+  sizes: Map<number, number>;
+}
+
+interface Client {
+  link: Link;
+  upload: Upload;
+  transfers: Map<number, Transfer | Batch>;
+  /** Requests whose file is being opened. */
+  opening: Set<number>;
+  pumping: boolean;
+  timer: NodeJS.Timeout | undefined;
+}
+
+let keys = 0;
+
+export class Server {
+  readonly #shelf: Shelf;
+  readonly #events: ServeEvents;
+  readonly #clients = new Map<Link, Client>();
+  readonly #cache = new ChunkCache();
+  readonly #swarms = new Swarms();
+  /** Keys of the cache, by content id or by path and time. */
+  readonly #keys = new Map<string, { key: string; users: number }>();
+
+  constructor(shelf: Shelf, events: ServeEvents) {
+    this.#shelf = shelf;
+    this.#events = events;
+  }
+
+  /** Whether something is served over a link now. */
+  busy(link: Link): boolean {
+    return (this.#clients.get(link)?.transfers.size ?? 0) > 0;
+  }
+
+  /** A file that is being received here has these chunks now: whoever fetches it from here is told. */
+  tellHave(id: string, chunks: number[]): void {
+    for (const { link, transfers } of this.#clients.values()) {
+      for (const t of transfers.values()) {
+        if (t.kind !== 'file' || !t.found.have || t.found.source.id !== id) continue;
+        link.send({ type: 'K', number: t.number, chunks });
+      }
+    }
+  }
+
+  /** Transfers going out, for `status`. */
+  rows(nameOf: (link: Link) => string): Omit<TransferRow, 'number'>[] {
+    const rows: Omit<TransferRow, 'number'>[] = [];
+    for (const { link, transfers } of this.#clients.values()) {
+      for (const t of transfers.values()) {
+        if (t.kind !== 'file' || !t.started) continue;
+        rows.push({
+          direction: 'out',
+          path: t.found.source.path,
+          size: t.found.source.size,
+          bytes: t.acked,
+          rate: t.rate.value(performance.now()),
+          peers: [{ id: link.peer, name: nameOf(link) }],
+        });
+      }
+    }
+    return rows;
+  }
+
+  handle(link: Link, message: Asked): void {
+    let client = this.#clients.get(link);
+    if (!client) {
+      // Only a question begins anything; a late acknowledgement of something ended is nothing.
+      if (message.type !== 'G' && message.type !== 'S') return;
+      client = {
+        link,
+        upload: new Upload(),
+        transfers: new Map(),
+        opening: new Set(),
+        pumping: false,
+        timer: undefined,
+      };
+      this.#clients.set(link, client);
+    }
+    switch (message.type) {
+      case 'G':
+        this.#open(client, message).catch((thrown) => this.#refuse(link, message.number, thrown));
+        break;
+      case 'S':
+        this.#openSmall(client, message);
+        break;
+      case 'R':
+        this.#request(client, message);
+        break;
+      case 'A':
+        this.#acked(client, message);
+        break;
+      case 'B':
+        this.#bad(client, message).catch((thrown) => this.#refuse(link, message.number, thrown));
+        break;
+      case 'X':
+        this.#end(client, message.number, 'the other side stopped it');
+        break;
+    }
+  }
+
+  linkClosed(link: Link, why: HearsayError): void {
+    const client = this.#clients.get(link);
+    if (!client) return;
+    for (const number of [...client.transfers.keys()]) this.#end(client, number, why.message);
+    clearTimeout(client.timer);
+    this.#clients.delete(link);
+  }
+
+  stop(): void {
+    for (const client of this.#clients.values()) clearTimeout(client.timer);
+    this.#swarms.stop();
+  }
+
+  #refuse(link: Link, number: number, thrown: unknown): void {
+    const error = asHearsayError(thrown, 'not-readable');
+    link.send({ type: 'E', number, code: error.code, id: null, message: shorten(error.message) });
+  }
+
+  #room(client: Client, number: number): void {
+    if (client.transfers.has(number) || client.opening.has(number)) {
+      throw new HearsayError('bad-message', `the request ${number} is open already`);
+    }
+    if (client.transfers.size + client.opening.size >= TRANSFERS_PER_CONNECTION_MAX) {
+      throw new HearsayError('limit', `over ${TRANSFERS_PER_CONNECTION_MAX} transfers on one connection`);
+    }
+  }
+
+  async #open(client: Client, { number, id, path, first }: MessageOf<'G'>): Promise<void> {
+    const { link } = client;
+    this.#room(client, number);
+    client.opening.add(number);
+    let found: Found;
+    try {
+      found = await this.#shelf.open(id, path);
+    } finally {
+      client.opening.delete(number);
+    }
+    if (!link.open) return await found.source.close();
+    const { source, manifest } = found;
+    const chunkSize = chunkSizeOf(source.size);
+    this.#describe(link, number, found, first);
+    client.transfers.set(number, {
+      kind: 'file',
+      number,
+      found,
+      key: this.#key(source.id ?? `${source.path}\0${source.mtime}`),
+      perChunk: Math.max(1, chunkSize / BLOCK),
+      blocks: Math.ceil(source.size / BLOCK),
+      started: false,
+      sent: 0,
+      acked: 0,
+      rate: new Rate(),
+      leave: manifest && source.id ? this.#swarms.join(source.id, link, number) : undefined,
+      hashes: new Map(),
+    });
+  }
+
+  /** Sends the manifest, a page of hashes at a time. */
+  #describe(link: Link, number: number, { source, manifest, have }: Found, from: number): void {
+    const count = manifest ? chunkCount(source.size) : 0;
+    let first = Math.min(from, count);
+    do {
+      const last = Math.min(first + MANIFEST_PAGE, count);
+      link.send({
+        type: 'M',
+        number,
+        id: manifest ? source.id : null,
+        size: source.size,
+        mtime: source.mtime,
+        executable: source.executable,
+        chunk: chunkSizeOf(source.size),
+        first,
+        hashes: manifest?.subarray(first * 32, last * 32) ?? new Uint8Array(0),
+        have: have && !have.isFull ? have.bytes : new Uint8Array(0),
+      });
+      first = last;
+    } while (first < count);
+  }
+
+  #key(name: string): string {
+    const known = this.#keys.get(name);
+    if (known) {
+      known.users++;
+      return known.key;
+    }
+    const key = `${++keys}`;
+    this.#keys.set(name, { key, users: 1 });
+    return key;
+  }
+
+  #openSmall(client: Client, { number, files }: MessageOf<'S'>): void {
+    const known = client.transfers.get(number);
+    if (!known) {
+      try {
+        this.#room(client, number);
+      } catch (thrown) {
+        this.#refuse(client.link, number, thrown);
+        return;
+      }
+      client.transfers.set(number, { kind: 'small', number, files, sizes: new Map() });
+    } else if (known.kind !== 'small') return;
+    client.upload.request(number, files.keys());
+    this.#pump(client);
+  }
+
+  #request(client: Client, { number, block, count }: MessageOf<'R'>): void {
+    const transfer = client.transfers.get(number);
+    if (transfer?.kind !== 'file') return;
+    if (count === 0) {
+      this.#finish(client, transfer).catch((thrown) => this.#refuse(client.link, number, thrown));
+      return;
+    }
+    if (count > QUEUE_MAX || block + count > transfer.blocks) {
+      this.#refuse(client.link, number, new HearsayError('bad-message', 'blocks beyond the end of the file'));
+      this.#end(client, number, 'blocks beyond the end of the file were asked for');
+      return;
+    }
+    client.upload.request(
+      number,
+      Array.from({ length: count }, (_, i) => block + i),
+    );
+    this.#pump(client);
+  }
+
+  /** The receiver wants nothing more: tell it the id of the whole. */
+  async #finish(client: Client, transfer: Transfer): Promise<void> {
+    const id = await this.#shelf.idOf(transfer.found.source);
+    client.link.send({ type: 'E', number: transfer.number, code: '', id, message: '' });
+  }
+
+  #acked(client: Client, { number, done }: MessageOf<'A'>): void {
+    const transfer = client.transfers.get(number);
+    if (!transfer) return;
+    const now = performance.now();
+    client.upload.acked(number, done, now);
+    if (transfer.kind === 'file') {
+      if (done.length === 0) {
+        this.#end(client, number, undefined);
+        return;
+      }
+      const bytes = done.reduce(
+        (sum, b) => sum + Math.max(0, Math.min(BLOCK, transfer.found.source.size - b * BLOCK)),
+        0,
+      );
+      transfer.acked = Math.min(transfer.found.source.size, transfer.acked + bytes);
+      transfer.rate.add(bytes, now);
+    } else {
+      for (const place of done) {
+        const size = transfer.sizes.get(place);
+        if (size === undefined) continue;
+        transfer.sizes.delete(place);
+        this.#events.completed(client.link, transfer.files[place].path, size);
+      }
+      if (done.length === 0) this.#end(client, number, undefined);
+    }
+    this.#pump(client);
+  }
+
+  /** A chunk did not fit at the receiver: look again whether the file is what we say it is. */
+  async #bad(client: Client, { number }: MessageOf<'B'>): Promise<void> {
+    const transfer = client.transfers.get(number);
+    if (transfer?.kind !== 'file') return;
+    this.#cache.forget(transfer.key);
+    const { path } = transfer.found.source;
+    const state = await this.#shelf.recheck(path);
+    if (state === 'same' || client.transfers.get(number) !== transfer) return;
+    this.#refuse(client.link, number, new HearsayError(state === 'gone' ? 'not-found' : 'changed', `${path} ${state}`));
+    this.#end(client, number, `the file is ${state}`);
+  }
+
+  /** Ends a transfer; `why` undefined means that it arrived. */
+  #end(client: Client, number: number, why: string | undefined): void {
+    client.upload.drop(number);
+    const transfer = client.transfers.get(number);
+    client.transfers.delete(number);
+    if (transfer?.kind === 'small') {
+      if (why === undefined) return;
+      for (const [place, size] of transfer.sizes) {
+        this.#events.failed(client.link, transfer.files[place].path, size, why);
+      }
+    }
+    if (transfer?.kind !== 'file') return;
+    transfer.leave?.();
+    for (const [name, slot] of this.#keys) {
+      if (slot.key !== transfer.key || --slot.users > 0) continue;
+      this.#keys.delete(name);
+      this.#cache.forget(slot.key);
+    }
+    const { source } = transfer.found;
+    if (transfer.started && why === undefined) this.#events.completed(client.link, source.path, transfer.acked);
+    else if (transfer.started) this.#events.failed(client.link, source.path, transfer.acked, why ?? '');
+    source.close().catch(() => {});
+  }
+
+  /** Sends what is wanted, as long as the other side takes it. */
+  #pump(client: Client): void {
+    this.#watch(client);
+    if (client.pumping) return;
+    client.pumping = true;
+    this.#run(client).finally(() => {
+      client.pumping = false;
+      this.#watch(client);
+    });
+  }
+
+  async #run(client: Client): Promise<void> {
+    const { link, upload } = client;
+    for (let turn = 1; link.open && upload.ready; turn++) {
+      await link.whenWritable();
+      const item = upload.next(performance.now());
+      if (!item) break;
+      const transfer = client.transfers.get(item.number);
+      if (!transfer) continue;
+      try {
+        if (transfer.kind === 'small') await this.#sendSmall(client, transfer, item.index);
+        else await this.#sendBlock(client, transfer, item.index);
+      } catch (thrown) {
+        // Without its file, a transfer is over; others on the link go on.
+        this.#refuse(link, item.number, thrown);
+        this.#end(client, item.number, asHearsayError(thrown).message);
+      }
+      // Other links and timers have their turn although reading from the cache never waits.
+      if (turn % 4 === 0) await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
+  #read(transfer: Transfer, chunk: number): Promise<Buffer> {
+    const { source } = transfer.found;
+    return this.#cache.read(transfer.key, source, chunk, chunkLength(source.size, chunk));
+  }
+
+  async #sendBlock(client: Client, transfer: Transfer, block: number): Promise<void> {
+    const { found, perChunk } = transfer;
+    const chunk = Math.floor(block / perChunk);
+    if (found.have && !found.have.has(chunk)) throw new HearsayError('not-found', `chunk ${chunk} is not here`);
+    if (!transfer.started) {
+      transfer.started = true;
+      this.#events.begun(client.link, found.source.path);
+    }
+    const data = await this.#read(transfer, chunk);
+    // While this chunk goes out, the disk reads the next.
+    const ahead = client.upload.peek();
+    if (ahead?.number === transfer.number) {
+      const next = Math.floor(ahead.index / perChunk);
+      if (next !== chunk && (!found.have || found.have.has(next))) this.#read(transfer, next).catch(() => {});
+    }
+    const at = (block - chunk * perChunk) * BLOCK;
+    const isLast = at + BLOCK >= data.length;
+    let hash: Buffer = NONE;
+    if (!found.manifest && isLast) {
+      hash = transfer.hashes.get(chunk) ?? blake3(data);
+      transfer.hashes.set(chunk, hash);
+      found.source.noteHash?.(chunk, hash);
+    }
+    const part = data.subarray(at, Math.min(at + BLOCK, data.length));
+    transfer.sent += part.length;
+    client.link.send({ type: 'T', number: transfer.number, block, hash, data: part });
+  }
+
+  /** One frame with as many of the files asked for as fit. */
+  async #sendSmall(client: Client, batch: Batch, place: number): Promise<void> {
+    const files: MessageOf<'U'>['files'] = [];
+    const parts: Buffer[] = [];
+    let bytes = 0;
+    for (let next: number | undefined = place; next !== undefined; ) {
+      const { id, path } = batch.files[next];
+      try {
+        const small = await this.#shelf.readSmall(id, path);
+        files.push({ place: next, code: '', size: small.data.length, ...pick(small) });
+        parts.push(small.data);
+        bytes += small.data.length;
+        batch.sizes.set(next, small.data.length);
+      } catch (thrown) {
+        const { code } = asHearsayError(thrown, 'not-readable');
+        files.push({ place: next, code, id: null, size: 0, mtime: 0, executable: false });
+      }
+      const ahead = client.upload.peek();
+      next = undefined;
+      // A file's size is known only when it is read, so the frame is closed while the largest still fits.
+      if (ahead?.number === batch.number && bytes <= FRAME_FILL && files.length < SMALL_BATCH_MAX) {
+        next = client.upload.next(performance.now())?.index;
+      }
+    }
+    client.link.send({ type: 'U', number: batch.number, files, data: Buffer.concat(parts) });
+  }
+
+  /** Sees to it that unacknowledged things are sent again in time. */
+  #watch(client: Client): void {
+    clearTimeout(client.timer);
+    const at = client.upload.deadline();
+    if (at === undefined || !client.link.open) return;
+    client.timer = setTimeout(
+      () => {
+        // What has not left this machine yet cannot have been acknowledged.
+        const lost = client.link.queued > 0 ? [] : client.upload.expire(performance.now());
+        for (const number of lost) {
+          this.#refuse(client.link, number, new HearsayError('timeout', 'nothing was acknowledged'));
+          this.#end(client, number, 'nothing was acknowledged');
+        }
+        this.#pump(client);
+      },
+      Math.max(50, at - performance.now()),
+    );
+  }
+}
+
+const NONE = Buffer.alloc(0);
+/** Bytes in a bundle beyond which no further file joins: one more of the largest still fits in a frame. */
+const FRAME_FILL = 56 << 10;
+
+function pick({ id, mtime, executable }: { id: string; mtime: number; executable: boolean }) {
+  return { id, mtime, executable };
+}
+
+function shorten(text: string): string {
+  const clean = text.toWellFormed();
+  return Buffer.byteLength(clean) <= 512 ? clean : clean.slice(0, 120);
+}

@@ -1,0 +1,63 @@
+import type { TraceRecord } from '../api.js';
+import { BLOCK } from '../limits.js';
+import { chunkSizeOf } from '../transfer/content.js';
+import { encode } from '../wire/codec.js';
+import { type Message, TABLE } from '../wire/table.js';
+import { Stream } from './stream.js';
+
+/** Files of open transfers that are remembered for the trace. */
+const REMEMBERED = 4096;
+
+/** Tells of each message to whoever listens; costs nothing while nobody does. */
+export class Tracing {
+  readonly #streams = new Set<Stream<TraceRecord>>();
+  /** Which file a number of a transfer is about, by peer and number. */
+  readonly #files = new Map<string, { path: string; size: number }>();
+
+  listen(signal: AbortSignal): AsyncIterable<TraceRecord> {
+    const stream = new Stream<TraceRecord>(() => this.#streams.delete(stream));
+    this.#streams.add(stream);
+    if (signal.aborted) stream.end();
+    signal.addEventListener('abort', () => {
+      this.#streams.delete(stream);
+      stream.end();
+    });
+    return stream;
+  }
+
+  readonly tracer = (direction: 'in' | 'out', peer: string, message: Message): void => {
+    if (this.#streams.size === 0) return;
+    const { name, over } = TABLE[message.type];
+    const about = this.#about(peer, message);
+    const record: TraceRecord = {
+      direction,
+      over: over === 'udp' || (over === 'both' && peer.length !== 26) ? 'udp' : 'tcp',
+      peer,
+      type: `${message.type} ${name}`,
+      ...about,
+      size: 'data' in message ? message.data.length : encode(message).length,
+    };
+    for (const stream of this.#streams) stream.push(record, true);
+  };
+
+  #about(peer: string, message: Message): { file?: string; chunk?: number } {
+    if (!('number' in message)) return {};
+    const key = `${peer} ${message.number}`;
+    if (message.type === 'G') this.#remember(key, message.path, 0);
+    const known = this.#files.get(key);
+    if (message.type === 'M' && known) known.size = message.size;
+    const about: { file?: string; chunk?: number } = {};
+    if (known) about.file = known.path;
+    const chunkOf = (block: number) => Math.floor((block * BLOCK) / chunkSizeOf(known?.size ?? 0));
+    if (message.type === 'T' || (message.type === 'R' && message.count > 0)) about.chunk = chunkOf(message.block);
+    if (message.type === 'A' && known && message.done.length > 0) about.chunk = chunkOf(message.done[0]);
+    if (message.type === 'B') about.chunk = message.chunk;
+    if (message.type === 'S' && message.files.length > 0) about.file = message.files[0].path;
+    return about;
+  }
+
+  #remember(key: string, path: string, size: number): void {
+    if (this.#files.size >= REMEMBERED) this.#files.delete(this.#files.keys().next().value as string);
+    this.#files.set(key, { path, size });
+  }
+}
