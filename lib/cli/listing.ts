@@ -1,0 +1,129 @@
+/** What `ls` and `find` print: rows of files, their count, and why there are none. */
+import type { Api, FileRow, ListQuery } from '../api.js';
+import { HearsayError } from '../errors.js';
+import { printable } from '../names.js';
+import type { Context } from './context.js';
+import { count, formatSize, formatTime, peerLabel, peerList } from './format.js';
+import type { Session } from './io.js';
+import type { Output } from './output.js';
+import { clip, padEnd, padStart, width } from './text.js';
+
+/** Columns that peers take before they are cut off. */
+const PEERS_WIDTH = 28;
+
+/** Asks and prints; used by `ls` and `find`. */
+export async function printListing(context: Context, query: ListQuery): Promise<void> {
+  const { out } = context;
+  const session = await context.session('any');
+  const { api } = session;
+  const listing = await context.within(api.list(query));
+  tellAway(out, listing.away);
+  if (listing.files.length === 0) await checkReached(context, session);
+  else tellUnreached(out, session);
+  const asked = query.pattern !== undefined || (query.words?.length ?? 0) > 0;
+  if (listing.files.length === 0 && asked && query.from) {
+    const here = query.from.filter((name) => !listing.away.includes(name));
+    throw new HearsayError('not-found', `nothing like that is shared by ${here.join(', ')}`);
+  }
+  if (out.manner.json) {
+    const away = listing.away.length > 0 ? { away: listing.away } : {};
+    await out.data({ files: listing.files.map(fileJson), ...away });
+    return;
+  }
+  await out.lines(listingLines(listing.files, out));
+  const bytes = listing.files.reduce((sum, file) => sum + file.size, 0);
+  out.note(`${count(listing.files.length, 'file')}, ${formatSize(bytes)}`);
+  if (listing.files.length === 0 && !out.manner.quiet) await tellNothing(context, api, asked);
+}
+
+/** Names the peers that were asked for and are not here. */
+export function tellAway(out: Output, away: readonly string[]): void {
+  for (const peer of away) out.warn(`${peer} is not here`);
+}
+
+/** Names the hosts of --join that could not be reached, where the others answered. */
+export function tellUnreached(out: Output, session: Session): void {
+  for (const [host, error] of session.unreached()) out.warn(`${host} cannot be reached: ${error.message}`);
+}
+
+/**
+ * The same, and that is all there is to say where nobody else answered.
+ * @throws HearsayError `unreachable`
+ */
+export async function checkReached(context: Context, session: Session): Promise<void> {
+  const unreached = [...session.unreached()];
+  if (unreached.length === 0) return;
+  const others = (await context.within(session.api.peers())).some((peer) => !peer.self);
+  if (others) return tellUnreached(context.out, session);
+  const why = unreached.map(([host, error]) => `${host} cannot be reached: ${error.message}`);
+  throw new HearsayError('unreachable', why.join('\n'));
+}
+
+/** Says how many peers there are, and what to look at when there are none. */
+async function tellNothing(context: Context, api: Api, asked: boolean): Promise<void> {
+  const others = (await context.within(api.peers())).filter((peer) => !peer.self);
+  if (others.length === 0) return tellNobody(context.out);
+  const names = peerList(others, 5);
+  context.out.note(
+    asked
+      ? `${count(others.length, 'peer')} answered (${names}), and none of their paths fits; \`hearsay ls\` lists them all`
+      : `${count(others.length, 'peer')} answered (${names}), and none shares a file`,
+  );
+}
+
+/** What to look at when nobody answers. */
+export function tellNobody(out: Output): void {
+  out.note('no peer answered. Check that');
+  out.note('  - `hearsay share PATH` runs on the other machine (its line `ready` names its address)');
+  out.note('  - both are on the same network: no guest Wi-Fi, no VPN between them');
+  out.note('  - no firewall stops UDP and TCP port 47748');
+  out.note('or name the other machine: --join ADDRESS');
+}
+
+export function fileJson({ path, size, mtime, id, peers }: FileRow): object {
+  return { path, size, mtime, id, peers: peers.map(({ id: peer, name }) => ({ id: peer, name })) };
+}
+
+/** One line a file: size, who has it, path; the id too where one path has several contents. */
+export function* listingLines(files: readonly FileRow[], out: Output): Generator<string> {
+  const { dim, cyan } = out.style;
+  const { verbose } = out.manner;
+  const peers = files.map((file) => clip(peerList(file.peers), PEERS_WIDTH));
+  // Not Math.max(...): a listing may be longer than an argument list.
+  const peersWidth = peers.reduce((most, text) => Math.max(most, width(text)), 0);
+  for (const [index, file] of files.entries()) {
+    const { path, size, mtime, id } = file;
+    const rivals = files[index - 1]?.path === path || files[index + 1]?.path === path;
+    const mark = id ? `#${verbose ? id : id.slice(0, 12)}` : '(no id yet)';
+    const parts = [dim(padStart(formatSize(size), 8))];
+    if (verbose) parts.push(dim(formatTime(mtime)));
+    parts.push(cyan(padEnd(peers[index], peersWidth)), printable(path));
+    if (verbose || rivals) parts.push(dim(mark));
+    yield parts.join('  ');
+  }
+}
+
+/** `+ path`, `~ path`, `- path`, and with --verbose who has it. */
+export async function printFollow(context: Context, query: ListQuery): Promise<void> {
+  const { out, signal, io } = context;
+  out.streams = true;
+  const { api } = await context.session('any', { follow: true });
+  const signs = { added: out.style.green('+'), changed: out.style.cyan('~'), removed: out.style.red('-') };
+  try {
+    for await (const event of api.follow(query, signal)) {
+      if (out.manner.json) await out.data({ event: event.event, ...fileJson(event) });
+      else {
+        const more = out.manner.verbose
+          ? `  ${out.style.dim(`${formatSize(event.size)}, ${event.peers.map(peerLabel).join(', ')}`)}`
+          : '';
+        await out.line(`${signs[event.event]} ${printable(event.path)}${more}`);
+      }
+      if (io.stdout.closed) return;
+    }
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  }
+  // Ctrl-C is how it ends, and is no error to tell of; the exit status says it.
+  if (!signal.aborted) throw new HearsayError('failed', 'the listing ended');
+  context.failed('interrupted');
+}

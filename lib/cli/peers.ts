@@ -1,0 +1,49 @@
+import { Command } from 'commander';
+import type { PeerRow } from '../api.js';
+import { printable } from '../names.js';
+import type { Perform } from './context.js';
+import { count, formatSize, peerLabel } from './format.js';
+import { checkReached, tellNobody } from './listing.js';
+import type { Output } from './output.js';
+import { table } from './text.js';
+
+/** `hearsay peers`: who is here. */
+export function peersCommand(perform: Perform): Command {
+  return new Command('peers')
+    .summary('who is here')
+    .description('List the peers that are here, how to reach them, how much they share and how they were found.')
+    .usage('[options]')
+    .addHelpText('after', '\nExamples:\n  hearsay peers\n  hearsay peers --json')
+    .action((_options: object, command: Command) =>
+      perform(command, async (context) => {
+        const { out } = context;
+        const session = await context.session('any');
+        const peers = await context.within(session.api.peers());
+        await checkReached(context, session);
+        if (out.manner.json) return out.data({ peers: peers.map(peerJson) });
+        if (peers.length > 0) await out.lines(peerTable(peers, out));
+        const others = peers.filter((peer) => !peer.self).length;
+        if (others === 0) tellNobody(out);
+        else out.note(count(others, 'other peer'));
+      }),
+    );
+}
+
+function peerJson({ id, name, addresses, files, bytes, tracker, self, via }: PeerRow): object {
+  return { id, name, addresses, files, bytes, tracker, self, via };
+}
+
+/** One line a peer; with --verbose every address. */
+function peerTable(peers: readonly PeerRow[], out: Output): string[] {
+  const { manner, style } = out;
+  const rows = peers.map((peer) => {
+    const addresses = peer.addresses.map(printable);
+    const more = addresses.length > 1 ? ` +${addresses.length - 1}` : '';
+    const where = manner.verbose ? addresses.join(', ') : `${addresses[0] ?? '-'}${addresses.length ? more : ''}`;
+    const marks = [peer.self ? 'this one' : `by ${peer.via}`, ...(peer.tracker ? ['tracker'] : [])];
+    return [peerLabel(peer), peer.id, where, count(peer.files, 'file'), formatSize(peer.bytes), marks.join(', ')];
+  });
+  const head = ['NAME', 'ID', 'ADDRESS', 'FILES', 'SIZE', 'FOUND'];
+  const [first, ...lines] = table(manner.quiet ? rows : [head, ...rows], [3, 4]);
+  return manner.quiet ? [first, ...lines] : [style.dim(first), ...lines];
+}

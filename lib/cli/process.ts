@@ -1,0 +1,82 @@
+/**
+ * The process that a command runs in: its streams and signals as an Io.
+ * Owns the process's signal handlers. Always true: a second signal ends the process at once, as does a first that nobody
+ * waits for. Called by the programs in bin/.
+ */
+import type { WriteStream } from 'node:tty';
+import { asHearsayError, type HearsayError } from '../errors.js';
+import type { Io, Sink } from './io.js';
+
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+/** Exit status of an interruption. */
+const INTERRUPTED = 130;
+
+class StreamSink implements Sink {
+  readonly #stream: WriteStream;
+  #closed = false;
+  #fault: HearsayError | undefined;
+  #release: () => void = () => {};
+  readonly #gone: Promise<void>;
+
+  constructor(stream: WriteStream) {
+    this.#stream = stream;
+    this.#gone = new Promise((resolve) => {
+      this.#release = resolve;
+    });
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      this.#closed = true;
+      // Who read has what they wanted; Windows says EOF.
+      if (error.code !== 'EPIPE' && error.code !== 'EOF') this.#fault = asHearsayError(error);
+      this.#release();
+    });
+  }
+
+  get isTTY(): boolean {
+    return this.#stream.isTTY === true;
+  }
+
+  get columns(): number {
+    return this.#stream.columns ?? 80;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  get fault(): HearsayError | undefined {
+    return this.#fault;
+  }
+
+  async write(data: string | Uint8Array): Promise<void> {
+    if (this.#closed) return;
+    const written = new Promise<void>((resolve) => {
+      this.#stream.write(data, () => resolve());
+    });
+    // A pipe whose reader has gone may never call back.
+    await Promise.race([written, this.#gone]);
+  }
+}
+
+/** @param version the program's version */
+export function processIo(version: string, cwd = process.cwd()): Io {
+  const handlers = new Set<() => void>();
+  let told = false;
+  const onSignal = () => {
+    if (told || handlers.size === 0) process.exit(INTERRUPTED);
+    told = true;
+    for (const handler of handlers) handler();
+  };
+  for (const signal of SIGNALS) process.on(signal, onSignal);
+  return {
+    stdout: new StreamSink(process.stdout as WriteStream),
+    stderr: new StreamSink(process.stderr as WriteStream),
+    env: process.env,
+    cwd,
+    version,
+    now: Date.now,
+    onSignal(handler) {
+      handlers.add(handler);
+      return () => handlers.delete(handler);
+    },
+  };
+}

@@ -1,0 +1,101 @@
+import { resolve } from 'node:path';
+import { Command } from 'commander';
+import type { ShareEvent } from '../api.js';
+import { HearsayError } from '../errors.js';
+import { printable } from '../names.js';
+import type { Context, Perform } from './context.js';
+import { count, formatSize, peerLabel } from './format.js';
+
+/** Lines waiting for a reader that is slow; beyond it they are counted, not kept. */
+const WAITING_MAX = 10_000;
+
+/** `hearsay share PATH...`: a peer in the foreground. */
+export function shareCommand(perform: Perform): Command {
+  return new Command('share')
+    .summary('share files and folders until Ctrl-C')
+    .description(
+      'Run a peer in the foreground that shares files and folders, read-only, with everyone on this network.\nFiles whose names begin with a dot, and what a .hearsayignore names, are not shared.',
+    )
+    .usage('[options] PATH...')
+    .argument('[path...]')
+    .option('--as <name>', 'call the one PATH by another name')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  hearsay share ~/Pictures\n  hearsay share report.pdf music\n  hearsay share . --as project',
+    )
+    .action((paths: string[], options: { as?: string }, command: Command) =>
+      perform(command, (context) => share(context, paths, options.as)),
+    );
+}
+
+async function share(context: Context, paths: string[], as: string | undefined): Promise<void> {
+  const { out, io } = context;
+  out.streams = true;
+  if (as !== undefined && paths.length !== 1) {
+    throw new HearsayError('usage', `--as names one PATH, and there are ${paths.length}`);
+  }
+  const absolute = paths.map((path) => resolve(io.cwd, path));
+  const shares = as === undefined ? absolute : [{ path: absolute[0], as }];
+  const teller = new Teller(context);
+  const flags = shares.length > 0 ? { share: shares } : {};
+  await context.session('share', { flags, onEvent: (event) => teller.tell(event) });
+  await context.interrupted();
+  out.note('goodbye');
+}
+
+/** Prints what the peer tells, without ever holding it up. */
+class Teller {
+  readonly #context: Context;
+  #waiting = 0;
+  #left = 0;
+
+  constructor(context: Context) {
+    this.#context = context;
+  }
+
+  tell(event: ShareEvent): void {
+    const { out, io } = this.#context;
+    if (out.manner.quiet && event.event !== 'ready') return;
+    if (event.event === 'warning' && !out.manner.json) {
+      out.warn(event.message);
+      return;
+    }
+    const line = out.manner.json ? JSON.stringify(event) : this.#line(event);
+    if (line === undefined) return;
+    if (this.#waiting >= WAITING_MAX) {
+      this.#left++;
+      return;
+    }
+    this.#waiting++;
+    void io.stdout.write(`${line}\n`).then(() => {
+      this.#waiting--;
+      if (this.#waiting > 0 || this.#left === 0) return;
+      out.warn(`${count(this.#left, 'line')} left out, because nobody read them in time`);
+      this.#left = 0;
+    });
+  }
+
+  #line(event: ShareEvent): string | undefined {
+    const { out } = this.#context;
+    const { dim } = out.style;
+    if (event.event === 'ready') {
+      const shares = event.shares.map(({ name }) => printable(name)).join(', ');
+      const at = event.addresses.length > 0 ? event.addresses.join(', ') : `port ${event.port}, without a network`;
+      return `ready ${peerLabel(event)} ${event.id} at ${at}; everyone on this network can read: ${shares}`;
+    }
+    switch (event.event) {
+      case 'hashed':
+        return out.manner.verbose ? dim(`hashed ${printable(event.path)} ${event.id}`) : undefined;
+      case 'peer':
+        return dim(`${peerLabel(event)} ${event.change === 'came' ? 'is here' : 'has left'} (${event.id})`);
+      case 'serving': {
+        const what = `${printable(event.path)} to ${peerLabel(event.peer)}`;
+        if (event.state === 'begun') return `serving ${what}`;
+        const bytes = formatSize(event.bytes);
+        if (event.state === 'completed') return `served ${what} (${bytes})`;
+        return `failed to serve ${what} after ${bytes}${event.why ? `: ${printable(event.why)}` : ''}`;
+      }
+    }
+    return undefined;
+  }
+}

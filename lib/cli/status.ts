@@ -1,0 +1,58 @@
+import { Command } from 'commander';
+import type { StatusReport, TransferRow } from '../api.js';
+import { printable } from '../names.js';
+import type { Perform } from './context.js';
+import { count, formatDuration, formatRate, formatSize, peerLabel, peerList } from './format.js';
+import type { Output } from './output.js';
+import { table } from './text.js';
+
+/** `hearsay status`: what the running peer shares, fetches and serves. */
+export function statusCommand(perform: Perform): Command {
+  return new Command('status')
+    .summary('what the running peer shares, fetches and serves')
+    .description(
+      'Tell what the peer that runs on this state folder shares, fetches and serves. Exits 5 where none runs.',
+    )
+    .usage('[options]')
+    .addHelpText('after', '\nExamples:\n  hearsay status\n  hearsay status --json')
+    .action((_options: object, command: Command) =>
+      perform(command, async (context) => {
+        const { out } = context;
+        const { api } = await context.session('running');
+        const report = await context.within(api.status());
+        if (out.manner.json) await out.data(report);
+        else if (!out.manner.quiet) await out.lines(statusLines(report, out));
+      }),
+    );
+}
+
+function statusLines(report: StatusReport, out: Output): string[] {
+  const { bold, dim } = out.style;
+  const lines = [
+    `${bold(peerLabel(report))} ${report.id}`,
+    `  port ${report.port}, process ${report.pid}, running for ${formatDuration(report.uptime / 1000)}, ` +
+      `memory ${formatSize(report.memory)}`,
+    `  state folder ${printable(report.state)}`,
+    `  sees ${count(report.peers, 'other peer')} and ${count(report.offers, 'offer')}`,
+  ];
+  if (report.shares.length > 0) {
+    const rows = report.shares.map(({ name, path, files, bytes, hashed }) => [
+      `  ${printable(name)}`,
+      count(files, 'file'),
+      formatSize(bytes),
+      hashed < files ? `${Math.floor((100 * hashed) / files)} % hashed` : 'hashed',
+      dim(printable(path)),
+    ]);
+    lines.push('shares', ...table(rows, [1, 2]));
+  }
+  if (report.transfers.length > 0) {
+    lines.push('transfers', ...table(report.transfers.map(transferCells), [0, 2]));
+  }
+  return lines;
+}
+
+function transferCells({ number, direction, path, size, bytes, rate, peers }: TransferRow): string[] {
+  const part = size > 0 ? `${Math.floor((100 * bytes) / size)} %` : '-';
+  const whom = `${direction === 'in' ? 'from' : 'to'} ${peerList(peers)}`;
+  return [`  ${number}`, printable(path), part, `of ${formatSize(size)}`, formatRate(rate), whom];
+}

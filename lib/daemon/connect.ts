@@ -1,0 +1,101 @@
+/** What a command speaks to: the peer that runs on its state folder, or one of its own. */
+import type { Api, ShareEvent } from '../api.js';
+import { HearsayError } from '../errors.js';
+import { Peer, type PeerOptions } from '../peer.js';
+import { type Flags, loadSettings, type Settings } from '../share/settings.js';
+import { type Control, serveControl } from './control.js';
+import { connectControl } from './control-client.js';
+
+export interface Wanted {
+  /** `share`: start a long-lived peer; `any`: the running one, else a one-shot; `running`: the running one. */
+  mode: 'share' | 'any' | 'running';
+  /** Whether a one-shot keeps up with what changes. */
+  follow?: boolean;
+  flags: Flags;
+  configFile?: string | undefined;
+  env: Readonly<Record<string, string | undefined>>;
+  onEvent?(event: ShareEvent): void;
+  onWarning(message: string): void;
+}
+
+export interface Session {
+  api: Api;
+  running: boolean;
+  /** Seconds. */
+  timeout: number;
+  /** Why joined hosts could not be reached until now, by host. */
+  unreached(): ReadonlyMap<string, HearsayError>;
+  close(): Promise<void>;
+}
+
+/** Flags that only a peer of one's own would heed. */
+const OWN: (keyof Flags)[] = ['name', 'port', 'join', 'multicast', 'interface', 'wait'];
+
+/**
+ * Finds or starts what a command speaks to.
+ * @throws HearsayError `not-running`, `usage`, `config`, and what starting a peer throws
+ */
+export async function connect(wanted: Wanted): Promise<Session> {
+  const { mode, flags, env, configFile } = wanted;
+  const settings = await loadSettings({ flags, env, configFile });
+  if (mode === 'share') return share(wanted, settings);
+  const client = await connectControl(settings.state);
+  if (client) {
+    const idle = OWN.filter((key) => flags[key] !== undefined).map((key) => `--${key}`);
+    if (idle.length > 0) {
+      wanted.onWarning(`the running peer answers, so ${idle.join(', ')} changes nothing; --state DIR for a peer apart`);
+    }
+    const { timeout } = settings;
+    return { api: client, running: true, timeout, unreached: () => new Map(), close: async () => client.close() };
+  }
+  if (mode === 'running') throw new HearsayError('not-running', `no peer runs on the state folder ${settings.state}`);
+  const peer = await Peer.start({
+    ...common(wanted, settings),
+    passive: true,
+    follow: wanted.follow ?? false,
+    onEvent: (event) => event.event === 'warning' && wanted.onWarning(event.message),
+  });
+  return ownSession(peer, settings, () => peer.stop());
+}
+
+function ownSession(peer: Peer, { timeout }: Settings, close: () => Promise<void>): Session {
+  return { api: peer, running: false, timeout, unreached: () => peer.unjoined, close };
+}
+
+function common({ configFile }: Wanted, settings: Settings): PeerOptions {
+  const { state, name, port, join, multicast, group, interface: interfaces, wait, timeout, rescan } = settings;
+  const own: PeerOptions = { state, name, join, multicast, group, interfaces, wait, timeout, rescan };
+  if (port !== undefined) own.port = port;
+  if (configFile !== undefined) own.config = configFile;
+  return own;
+}
+
+async function share(wanted: Wanted, settings: Settings): Promise<Session> {
+  if (settings.share.length === 0) {
+    throw new HearsayError('usage', 'share what? For example: hearsay share ~/Pictures');
+  }
+  // `ready` is a promise to scripts: what they run next must find the control socket too.
+  const early: ShareEvent[] = [];
+  let tell = (event: ShareEvent): void => void early.push(event);
+  const peer = await Peer.start({
+    ...common(wanted, settings),
+    share: settings.share,
+    onEvent: (event) => tell(event),
+  });
+  let control: Control | undefined;
+  try {
+    control = await serveControl({ state: settings.state, api: peer });
+  } catch (error) {
+    if (!(error instanceof HearsayError) || error.code === 'state-in-use') {
+      await peer.stop();
+      throw error;
+    }
+    wanted.onWarning(`commands on this machine cannot reach this peer: ${error.message}`);
+  }
+  tell = (event) => wanted.onEvent?.(event);
+  for (const event of early) tell(event);
+  return ownSession(peer, settings, async () => {
+    await control?.close();
+    await peer.stop();
+  });
+}

@@ -1,0 +1,264 @@
+/**
+ * The control socket's client: a running peer's Api, as if it were our own.
+ * Owns one connection and what is open on it. Always true: every request ends once, by its answer, its error or the end
+ * of the connection; no stream holds more than CONTROL_CREDIT events. Called by commands.
+ */
+import { randomBytes } from 'node:crypto';
+import { connect, type Socket } from 'node:net';
+import { dirname } from 'node:path';
+import type {
+  Api,
+  FileRow,
+  FollowEvent,
+  GetEvent,
+  GetQuery,
+  Listing,
+  ListQuery,
+  PeerRow,
+  StatusReport,
+  TraceRecord,
+} from '../api.js';
+import { HearsayError } from '../errors.js';
+import { CONTROL_CREDIT, CONTROL_FRAME_MAX, HANDSHAKE_MS } from '../limits.js';
+import { Channel } from './channel.js';
+import { type Card, checkPrivate, readCard, surroundings } from './place.js';
+import { hello, Joiner, type Method, type Piece, prove, proves, readError, readHello } from './protocol.js';
+
+export interface ControlClient extends Api {
+  /** The running peer's process. */
+  readonly pid: number;
+  /** Ends the connection, and with it what was asked and not yet answered. */
+  close(): void;
+}
+
+/**
+ * Connects to the peer that runs on a state folder; undefined where none does.
+ * @throws HearsayError `other-version`, `refused` (the other side is not that peer), `not-private`, `not-readable`,
+ *   `timeout` where it is there and does not answer
+ */
+export async function connectControl(state: string): Promise<ControlClient | undefined> {
+  const card = await readCard(state);
+  const socket = card && (await reach(card.path));
+  if (!socket) return undefined;
+  const client = new Client(socket, card);
+  await client.welcomed;
+  return client;
+}
+
+/** A connected socket, or undefined where nobody listens. */
+async function reach(path: string): Promise<Socket | undefined> {
+  const { platform, uid } = surroundings();
+  try {
+    if (platform !== 'win32') await checkPrivate(dirname(path), uid);
+    return await new Promise<Socket>((resolve, reject) => {
+      const socket = connect(path);
+      socket.once('connect', () => {
+        socket.off('error', reject);
+        resolve(socket);
+      });
+      socket.once('error', reject);
+    });
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    // Killed before it could tidy up, or gone just now.
+    if (code === 'ENOENT' || code === 'ECONNREFUSED' || code === 'ENOTSOCK') return undefined;
+    if (error instanceof HearsayError) throw error;
+    throw new HearsayError('not-readable', `the control socket ${path}: ${message}`, { cause: error });
+  }
+}
+
+/** What waits for the messages of one request. */
+interface Waiter {
+  part(field: string, items: unknown[]): void;
+  event(event: unknown): void;
+  end(result: Record<string, unknown>): void;
+  fail(error: HearsayError): void;
+}
+
+class Client implements ControlClient {
+  pid = 0;
+  /** Settles when both sides have proved the token. */
+  readonly welcomed: Promise<void>;
+  readonly #channel: Channel;
+  readonly #waiters = new Map<number, Waiter>();
+  #next = 1;
+  #lost = new HearsayError('cancelled', 'the running peer has gone');
+
+  constructor(socket: Socket, card: Card) {
+    const nonce = randomBytes(16).toString('hex');
+    let resolve = () => {};
+    let reject: (error: HearsayError) => void = () => {};
+    this.welcomed = new Promise((done, failed) => {
+      resolve = done;
+      reject = failed;
+    });
+    const late = setTimeout(() => {
+      this.#channel.close(new HearsayError('timeout', 'the running peer does not answer on its control socket'));
+    }, HANDSHAKE_MS);
+    let theirs: string | undefined;
+    const welcome = (message: Record<string, unknown>) => {
+      if (message.error) throw readError(message.error);
+      if (theirs === undefined) {
+        theirs = readHello(message, 'running peer').nonce;
+        void this.#channel.send(hello(nonce, prove(card.token, 'client', theirs, nonce)));
+        return;
+      }
+      if (!proves(message.proof, card.token, 'server', theirs, nonce)) {
+        throw new HearsayError('refused', 'what listens on the control socket is not the peer of this state folder');
+      }
+      this.pid = typeof message.pid === 'number' ? message.pid : 0;
+      this.#channel.limit = CONTROL_FRAME_MAX;
+      clearTimeout(late);
+      resolve();
+    };
+    this.#channel = new Channel(socket, {
+      onMessage: (message) => (this.#channel.limit === CONTROL_FRAME_MAX ? this.#take(message) : welcome(message)),
+      onClose: (error) => {
+        clearTimeout(late);
+        if (error) this.#lost = error;
+        reject(this.#lost);
+        const waiters = [...this.#waiters.values()];
+        this.#waiters.clear();
+        for (const waiter of waiters) waiter.fail(this.#lost);
+      },
+    });
+  }
+
+  close(): void {
+    this.#channel.close();
+  }
+
+  async list(query: ListQuery): Promise<Listing> {
+    const files: FileRow[] = [];
+    const joiner = new Joiner<FileRow>();
+    const { away } = await this.#ask('list', query, (_field, items) => {
+      for (const item of items) {
+        const row = joiner.push(item as Piece<FileRow>);
+        if (row) files.push(row);
+      }
+    });
+    return { files, away: away as string[] };
+  }
+
+  async peers(): Promise<PeerRow[]> {
+    const peers: PeerRow[] = [];
+    await this.#ask('peers', {}, (_field, items) => {
+      for (const item of items) peers.push(item as PeerRow);
+    });
+    return peers;
+  }
+
+  async status(): Promise<StatusReport> {
+    const lists: Record<string, unknown[]> = { shares: [], transfers: [] };
+    const rest = await this.#ask('status', {}, (field, items) => {
+      for (const item of items) lists[field]?.push(item);
+    });
+    return { ...rest, ...lists } as unknown as StatusReport;
+  }
+
+  async *follow(query: ListQuery, signal: AbortSignal): AsyncGenerator<FollowEvent> {
+    const joiner = new Joiner<FollowEvent>();
+    for await (const piece of this.#stream<Piece<FollowEvent>>('follow', query, signal)) {
+      const event = joiner.push(piece);
+      if (event) yield event;
+    }
+  }
+
+  get(query: GetQuery, signal: AbortSignal): AsyncGenerator<GetEvent> {
+    return this.#stream<GetEvent>('get', query, signal);
+  }
+
+  trace(signal: AbortSignal): AsyncGenerator<TraceRecord> {
+    return this.#stream<TraceRecord>('trace', {}, signal);
+  }
+
+  #take(message: Record<string, unknown>): void {
+    const { n, part, error } = message;
+    if (typeof n !== 'number') {
+      if (error) throw readError(error);
+      return;
+    }
+    const waiter = this.#waiters.get(n);
+    if (!waiter) return;
+    if (part) {
+      const { field, items } = part as { field: string; items: unknown[] };
+      waiter.part(field, items);
+    } else if ('event' in message) waiter.event(message.event);
+    else {
+      this.#waiters.delete(n);
+      if (error) waiter.fail(readError(error));
+      else waiter.end((message.result ?? {}) as Record<string, unknown>);
+    }
+  }
+
+  #send(message: object): Promise<void> {
+    if (this.#channel.closed) throw this.#lost;
+    return this.#channel.send(message);
+  }
+
+  async #ask(method: Method, params: object, part: Waiter['part']): Promise<Record<string, unknown>> {
+    const n = this.#next++;
+    const answer = new Promise<Record<string, unknown>>((end, fail) => {
+      this.#waiters.set(n, { part, end, fail, event: () => {} });
+    });
+    // Heard only through `answer`; the send itself may fail first.
+    answer.catch(() => {});
+    await this.#send({ n, method, params });
+    return answer;
+  }
+
+  /** A stream of events; abort asks the running peer to stop, and what it still says until then is given. */
+  async *#stream<Event>(method: Method, params: object, signal: AbortSignal): AsyncGenerator<Event> {
+    const n = this.#next++;
+    let buffer: Event[] = [];
+    let ended: { error?: HearsayError } | undefined;
+    let taken = 0;
+    let wake = () => {};
+    const credit = (count: number) => {
+      taken += count;
+      if (taken < CONTROL_CREDIT / 2 || ended || this.#channel.closed) return;
+      void this.#channel.send({ n, credit: taken });
+      taken = 0;
+    };
+    const finish = (error?: HearsayError) => {
+      ended = { error };
+      wake();
+    };
+    this.#waiters.set(n, {
+      part: () => {},
+      event: (event) => {
+        buffer.push(event as Event);
+        wake();
+      },
+      end: () => finish(),
+      fail: finish,
+    });
+    const cancel = () => {
+      if (!ended && !this.#channel.closed) void this.#channel.send({ n, cancel: true });
+    };
+    try {
+      await this.#send({ n, method, params });
+      signal.addEventListener('abort', cancel);
+      if (signal.aborted) cancel();
+      for (;;) {
+        const batch = buffer;
+        buffer = [];
+        for (const event of batch) {
+          credit(1);
+          yield event;
+        }
+        if (buffer.length > 0) continue;
+        if (ended) break;
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+      if (ended.error) throw ended.error;
+    } finally {
+      signal.removeEventListener('abort', cancel);
+      // The reader left early: the peer is asked to stop, and what is on its way is let go.
+      if (!ended && !this.#channel.closed) void this.#channel.send({ n, drop: true });
+      this.#waiters.delete(n);
+    }
+  }
+}

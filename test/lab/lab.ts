@@ -1,0 +1,286 @@
+/**
+ * A LAN on one machine: hosts are network namespaces, each with a card eth0 on a bridge, which has a namespace of its own,
+ * so that the machine's own network is not touched. No default route, no name server, IPv4 10.47.0.N/24 and IPv6
+ * link-local addresses.
+ * Owns the namespaces, what runs in them, and a temporary folder. Always true: after close() nothing of it is left; what a
+ * killed run left behind is removed by the next. Needs root on Linux: see labReason(). Used by test/lab/*.test.ts.
+ */
+import { execFile, spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { existsSync, readdirSync } from 'node:fs';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { LabProcess, type Output, type RunOptions } from './process.js';
+
+const execute = promisify(execFile);
+/** Every namespace is named PREFIX-PID-RANDOM-HOST: PID tells whether its run is still there. */
+const PREFIX = 'hearsay-lab';
+const PROGRAM = fileURLToPath(new URL('../../bin/hearsay.js', import.meta.url));
+
+// npm puts node_modules/.bin first, where a package of the name nft stands before the system's.
+const PATH = (process.env.PATH ?? '')
+  .split(':')
+  .filter((folder) => !folder.includes('node_modules'))
+  .concat('/usr/sbin', '/sbin')
+  .join(':');
+const SYSTEM = { env: { PATH, LANG: 'C.UTF-8' } };
+
+export interface LinkOptions {
+  /** Mbit/s in each direction; none is as fast as the machine. */
+  rate?: number;
+  /** Percent of what comes in that is lost. */
+  loss?: number;
+  /** What is lost; default everything. Of TCP whole segments are lost, up to 64 KiB, as veth hands them over. */
+  lossOf?: 'udp' | 'all';
+}
+
+async function ip(...args: string[]): Promise<string> {
+  return (await execute('ip', args, SYSTEM)).stdout;
+}
+
+let reason: string | null | undefined;
+
+/** Why the lab cannot run here, or undefined where it can. */
+export function labReason(): string | undefined {
+  reason ??= findReason() ?? null;
+  return reason ?? undefined;
+}
+
+function findReason(): string | undefined {
+  if (process.platform !== 'linux') return `network namespaces need Linux, this is ${process.platform}`;
+  if (process.getuid?.() !== 0) return 'network namespaces need root';
+  for (const [command, flag, pack] of [
+    ['ip', '-V', 'iproute2'],
+    ['tc', '-V', 'iproute2'],
+    ['nft', '--version', 'nftables'],
+  ]) {
+    if (spawnSync(command, [flag], SYSTEM).status !== 0) return `${command} is missing (Debian: ${pack})`;
+  }
+  const name = `${PREFIX}-${process.pid}-${randomBytes(3).toString('hex')}-try`;
+  const tried = [
+    ['netns', 'add', name],
+    ['-n', name, 'link', 'add', 'try0', 'type', 'veth', 'peer', 'name', 'try1'],
+    ['-n', name, 'link', 'add', 'try2', 'type', 'bridge'],
+  ].map((args) => spawnSync('ip', args, { ...SYSTEM, encoding: 'utf8' }));
+  spawnSync('ip', ['netns', 'delete', name], SYSTEM);
+  const failed = tried.find((result) => result.status !== 0);
+  return failed && `no network namespaces here: ${failed.stderr.trim()}`;
+}
+
+/** Ends everything in a namespace, which is ours, and removes it. */
+async function removeNamespace(name: string): Promise<void> {
+  const inside = await ip('netns', 'pids', name).catch(() => '');
+  for (const pid of inside.split('\n').filter(Boolean)) {
+    try {
+      process.kill(Number(pid), 'SIGKILL');
+    } catch {
+      // It has ended meanwhile.
+    }
+  }
+  await ip('netns', 'delete', name).catch(() => {});
+}
+
+/** Removes what runs that were killed left behind. */
+async function sweep(): Promise<void> {
+  const folder = '/run/netns';
+  if (!existsSync(folder)) return;
+  for (const name of readdirSync(folder)) {
+    const pid = new RegExp(`^${PREFIX}-(\\d+)-`).exec(name)?.[1];
+    if (pid && !existsSync(`/proc/${pid}`)) await removeNamespace(name);
+  }
+}
+
+export class Host {
+  /** 1, 2, 3... */
+  readonly number: number;
+  /** IPv4 address. */
+  readonly address: string;
+  readonly namespace: string;
+  /** A folder of its own, removed at the end. */
+  readonly folder: string;
+  readonly #bridge: string;
+  readonly #port: string;
+  readonly #processes = new Set<LabProcess>();
+
+  constructor(number: number, namespace: string, bridge: string, folder: string) {
+    this.number = number;
+    this.namespace = namespace;
+    this.folder = folder;
+    this.address = `10.47.0.${number}`;
+    this.#bridge = bridge;
+    this.#port = `port${number}`;
+  }
+
+  /** Makes the namespace and plugs the card in. */
+  async plug(link: LinkOptions): Promise<void> {
+    const name = this.namespace;
+    await mkdir(this.folder, { recursive: true });
+    await ip('netns', 'add', name);
+    await ip('-n', name, 'link', 'set', 'lo', 'up');
+    const pair = ['link', 'add', this.#port, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', name];
+    await ip('-n', this.#bridge, ...pair);
+    // The check for duplicate IPv6 addresses takes a second or two and finds none here.
+    await this.#shell('echo 0 > /proc/sys/net/ipv6/conf/eth0/accept_dad');
+    await ip('-n', this.#bridge, 'link', 'set', this.#port, 'master', 'bridge0', 'up');
+    await ip('-n', name, 'address', 'add', `${this.address}/24`, 'dev', 'eth0');
+    await ip('-n', name, 'link', 'set', 'eth0', 'up');
+    // Ordinary hosts use cubic; a machine's own default may be another.
+    await ip('-n', name, 'route', 'replace', '10.47.0.0/24', 'dev', 'eth0', 'src', this.address, 'congctl', 'cubic');
+    if (link.rate !== undefined) await this.rate(link.rate);
+    if (link.loss !== undefined) await this.loss(link.loss, link.lossOf);
+  }
+
+  /** Sets the rate of the link, in both directions. @param mbit Mbit/s; undefined for as fast as it goes */
+  async rate(mbit: number | undefined): Promise<void> {
+    const ends = [
+      [this.namespace, 'eth0'],
+      [this.#bridge, this.#port],
+    ];
+    for (const [namespace, device] of ends) {
+      const qdisc = ['-n', namespace, 'qdisc'];
+      if (mbit === undefined) await execute('tc', [...qdisc, 'delete', 'dev', device, 'root'], SYSTEM).catch(() => {});
+      else {
+        // A burst of 4 ms and at least one large segment; a queue of 20 ms.
+        const burst = Math.max(80_000, Math.ceil(mbit * 500));
+        const shape = ['tbf', 'rate', `${mbit}mbit`, 'burst', `${burst}`, 'latency', '20ms'];
+        await execute('tc', [...qdisc, 'replace', 'dev', device, 'root', ...shape], SYSTEM);
+      }
+    }
+  }
+
+  /** Loses some of what comes in by the card. @param percent 0 to 100, in steps of 0.01; 0 for none */
+  async loss(percent: number, of: 'udp' | 'all' = 'all'): Promise<void> {
+    const match = of === 'udp' ? 'meta l4proto udp ' : '';
+    const rules = ['add table inet lab', 'delete table inet lab'];
+    if (percent > 0) {
+      rules.push(
+        'add table inet lab',
+        'add chain inet lab input { type filter hook input priority 0; policy accept; }',
+        `add rule inet lab input iifname "eth0" ${match}numgen random mod 10000 < ${Math.round(percent * 100)} drop`,
+      );
+    }
+    await this.#shell(`nft -f - <<'END'\n${rules.join('\n')}\nEND`);
+  }
+
+  /** Pulls the cable. */
+  async cut(): Promise<void> {
+    await ip('-n', this.#bridge, 'link', 'set', this.#port, 'down');
+  }
+
+  /** Puts it in again. */
+  async mend(): Promise<void> {
+    await ip('-n', this.#bridge, 'link', 'set', this.#port, 'up');
+  }
+
+  /** Starts a program on this host, with a home folder of its own. It is killed at the end if it still runs. */
+  exec(argv: readonly string[], options: RunOptions = {}): LabProcess {
+    const started = new LabProcess(
+      'ip',
+      ['netns', 'exec', this.namespace, ...argv],
+      { cwd: options.cwd ?? this.folder, env: { ...SYSTEM.env, HOME: this.folder, ...options.env } },
+      `host ${this.number}: ${argv.join(' ')}`,
+    );
+    this.#processes.add(started);
+    void started.exited.then(() => this.#processes.delete(started));
+    return started;
+  }
+
+  /**
+   * Starts hearsay on this host.
+   * @param options `state`: the name of the state folder, for a second peer of the same host
+   */
+  hearsay(args: readonly string[], options: RunOptions & { state?: string } = {}): LabProcess {
+    const env = { HEARSAY_STATE: this.state(options.state), ...options.env };
+    return this.exec([process.execPath, PROGRAM, ...args], { ...options, env });
+  }
+
+  /** The path of a state folder. */
+  state(name = 'state'): string {
+    return join(this.folder, name);
+  }
+
+  /** Runs a program to its end. @throws Error when it has not ended after `ms` */
+  async run(argv: readonly string[], ms = 30_000, options: RunOptions = {}): Promise<Output> {
+    return finish(this.exec(argv, options), ms);
+  }
+
+  /** Runs a command of hearsay to its end. @throws Error when it has not ended after `ms` */
+  async runHearsay(
+    args: readonly string[],
+    ms = 30_000,
+    options: RunOptions & { state?: string } = {},
+  ): Promise<Output> {
+    return finish(this.hearsay(args, options), ms);
+  }
+
+  /** Ends what runs here, and the host. */
+  async remove(): Promise<void> {
+    const running = [...this.#processes];
+    for (const one of running) one.kill('SIGKILL');
+    await removeNamespace(this.namespace);
+    await Promise.all(running.map((one) => one.exited));
+  }
+
+  async #shell(script: string): Promise<void> {
+    await ip('netns', 'exec', this.namespace, 'sh', '-c', script);
+  }
+}
+
+async function finish(started: LabProcess, ms: number): Promise<Output> {
+  try {
+    const { code } = await started.waitForExit(ms);
+    return { code, stdout: started.stdout, stderr: started.stderr };
+  } finally {
+    started.kill('SIGKILL');
+  }
+}
+
+export class Lab {
+  readonly hosts: readonly Host[];
+  /** A folder for what hosts share in a test, removed at the end. */
+  readonly folder: string;
+  readonly #bridge: string;
+
+  private constructor(hosts: readonly Host[], bridge: string, folder: string) {
+    this.hosts = hosts;
+    this.folder = folder;
+    this.#bridge = bridge;
+  }
+
+  /**
+   * Makes a LAN.
+   * @param links one for each host; or how many hosts, with ordinary links
+   * @throws Error where labReason() says why not
+   */
+  static async open(links: number | readonly LinkOptions[]): Promise<Lab> {
+    const why = labReason();
+    if (why) throw new Error(why);
+    await sweep();
+    const all = typeof links === 'number' ? new Array<LinkOptions>(links).fill({}) : links;
+    const id = `${PREFIX}-${process.pid}-${randomBytes(3).toString('hex')}`;
+    const bridge = `${id}-bridge`;
+    const folder = await mkdtemp(join(tmpdir(), `${PREFIX}-`));
+    const hosts = all.map((_, i) => new Host(i + 1, `${id}-${i + 1}`, bridge, join(folder, `host${i + 1}`)));
+    const lab = new Lab(hosts, bridge, folder);
+    try {
+      await ip('netns', 'add', bridge);
+      await ip('-n', bridge, 'link', 'add', 'bridge0', 'type', 'bridge', 'mcast_snooping', '0');
+      await ip('-n', bridge, 'link', 'set', 'bridge0', 'up');
+      for (const [i, host] of hosts.entries()) await host.plug(all[i]);
+    } catch (thrown) {
+      await lab.close();
+      throw thrown;
+    }
+    return lab;
+  }
+
+  /** Removes everything. */
+  async close(): Promise<void> {
+    await Promise.all(this.hosts.map((host) => host.remove()));
+    await removeNamespace(this.#bridge);
+    await rm(this.folder, { recursive: true, force: true, maxRetries: 3 });
+  }
+}

@@ -1,0 +1,202 @@
+/** A process, a session and a peer that are not real, for the tests of commands and of the control socket. */
+import type {
+  Api,
+  FileRow,
+  FollowEvent,
+  GetEvent,
+  GetQuery,
+  Listing,
+  ListQuery,
+  PeerRow,
+  ShareEvent,
+  StatusReport,
+  TraceRecord,
+} from '../../lib/api.js';
+import type { Connect, Io, Sink, Wanted } from '../../lib/cli/io.js';
+import { run } from '../../lib/cli/main.js';
+import { HearsayError } from '../../lib/errors.js';
+
+export const ALICE = { id: '01ARZ3NDEKTSV4RRFFQ69G5FAV', name: 'alice' };
+export const BOB = { id: '01ARZ3NDEKTSV4RRFFQ69G5FAW', name: 'bob' };
+export const ID = 'ab'.repeat(32);
+
+export function row(path: string, more: Partial<FileRow> = {}): FileRow {
+  return { path, size: 1000, mtime: 1_700_000_000_000, id: ID, peers: [ALICE], ...more };
+}
+
+export function peerRow(more: Partial<PeerRow> = {}): PeerRow {
+  return {
+    ...ALICE,
+    addresses: ['192.168.1.5:47748', '[fe80::1%eth0]:47748'],
+    files: 3,
+    bytes: 5000,
+    tracker: false,
+    self: false,
+    via: 'multicast',
+    ...more,
+  };
+}
+
+export const STATUS: StatusReport = {
+  running: true,
+  pid: 4321,
+  ...ALICE,
+  port: 47748,
+  state: '/home/a/.local/share/hearsay',
+  uptime: 3_725_000,
+  memory: 85 * 2 ** 20,
+  shares: [{ name: 'photos', path: '/home/a/photos', files: 4, bytes: 4096, hashed: 3 }],
+  transfers: [
+    { number: 7, direction: 'in', path: 'b/big.iso', size: 2 ** 30, bytes: 2 ** 29, rate: 12 * 2 ** 20, peers: [BOB] },
+  ],
+  peers: 2,
+  offers: 1234,
+};
+
+/** Everything throws but what a test gives. */
+export class FakeApi implements Api {
+  readonly asked: unknown[] = [];
+  files: FileRow[] = [];
+  away: string[] = [];
+  others: PeerRow[] = [];
+  changes: (signal: AbortSignal) => AsyncIterable<FollowEvent> = async function* () {};
+  events: (query: GetQuery, signal: AbortSignal) => AsyncIterable<GetEvent> = async function* () {};
+  messages: (signal: AbortSignal) => AsyncIterable<TraceRecord> = async function* () {};
+  fails: Error | undefined;
+
+  async list(query: ListQuery): Promise<Listing> {
+    this.asked.push(query);
+    if (this.fails) throw this.fails;
+    return { files: this.files, away: this.away };
+  }
+
+  follow(query: ListQuery, signal: AbortSignal): AsyncIterable<FollowEvent> {
+    this.asked.push(query);
+    return this.changes(signal);
+  }
+
+  async peers(): Promise<PeerRow[]> {
+    return this.others;
+  }
+
+  get(query: GetQuery, signal: AbortSignal): AsyncIterable<GetEvent> {
+    this.asked.push(query);
+    return this.events(query, signal);
+  }
+
+  async status(): Promise<StatusReport> {
+    return STATUS;
+  }
+
+  trace(signal: AbortSignal): AsyncIterable<TraceRecord> {
+    return this.messages(signal);
+  }
+}
+
+export class FakeSink implements Sink {
+  isTTY = false;
+  columns = 80;
+  closed = false;
+  fault: HearsayError | undefined;
+  text = '';
+  /** Called with each write; may close. */
+  onWrite: () => void = () => {};
+
+  async write(data: string | Uint8Array): Promise<void> {
+    if (this.closed) return;
+    this.text += typeof data === 'string' ? data : Buffer.from(data).toString();
+    if (data.length > 0) this.onWrite();
+  }
+
+  lines(): string[] {
+    return this.text.split('\n').slice(0, -1);
+  }
+}
+
+export class FakeIo implements Io {
+  stdout = new FakeSink();
+  stderr = new FakeSink();
+  env: Record<string, string | undefined> = {};
+  cwd = process.platform === 'win32' ? 'C:\\work' : '/work';
+  version = '1.2.3';
+  clock = 1_700_000_000_000;
+  readonly #handlers = new Set<() => void>();
+
+  now(): number {
+    return this.clock;
+  }
+
+  onSignal(handler: () => void): () => void {
+    this.#handlers.add(handler);
+    return () => this.#handlers.delete(handler);
+  }
+
+  interrupt(): void {
+    for (const handler of this.#handlers) handler();
+  }
+}
+
+export interface Outcome {
+  status: number;
+  out: string;
+  err: string;
+  wanted: Wanted[];
+  /** Sessions that were closed. */
+  closed: number;
+}
+
+export interface Setting {
+  api?: FakeApi;
+  io?: FakeIo;
+  /** Events of a sharing peer, told as it starts. */
+  tells?: ShareEvent[];
+  /** Called when a session is there. */
+  onSession?(wanted: Wanted): void;
+  /** Hosts of --join that cannot be reached. */
+  unreached?: Map<string, HearsayError>;
+  /** What finding or starting a peer throws. */
+  refuses?: HearsayError;
+}
+
+/** Runs a command as if it had been typed. */
+export async function type(argv: string[], setting: Setting = {}): Promise<Outcome> {
+  const { api = new FakeApi(), io = new FakeIo() } = setting;
+  const wanted: Wanted[] = [];
+  let closed = 0;
+  const connect: Connect = async (want) => {
+    wanted.push(want);
+    if (setting.refuses) throw setting.refuses;
+    for (const event of setting.tells ?? []) want.onEvent?.(event);
+    setting.onSession?.(want);
+    return {
+      api,
+      running: false,
+      timeout: 30,
+      unreached: () => setting.unreached ?? new Map(),
+      close: async () => {
+        closed++;
+      },
+    };
+  };
+  const status = await run(argv, io, connect);
+  return { status, out: io.stdout.text, err: io.stderr.text, wanted, closed };
+}
+
+export const failure = (code: ConstructorParameters<typeof HearsayError>[0], message: string) =>
+  new HearsayError(code, message);
+
+/** The objects of a stream of JSON lines. */
+export function objects(text: string): Record<string, unknown>[] {
+  return text
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line));
+}
+
+/** Resolves when a signal is aborted. */
+export function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}

@@ -1,0 +1,111 @@
+import { join, resolve } from 'node:path';
+import test from 'ava';
+import type { ShareEvent } from '../../lib/api.js';
+import { ALICE, BOB, FakeIo, failure, ID, objects, type } from './cli-fake.js';
+
+const shares = [
+  { name: 'photos', path: '/p', files: 0, bytes: 0, hashed: 0 },
+  { name: 'a\x1bb', path: '/q', files: 0, bytes: 0, hashed: 0 },
+];
+const ready: ShareEvent = {
+  event: 'ready',
+  ...ALICE,
+  port: 47748,
+  shares,
+  addresses: ['10.0.0.1:47748', '[fe80::1%2]:47748'],
+};
+const later: ShareEvent[] = [
+  { event: 'hashed', path: 'photos/a', id: ID },
+  { event: 'peer', change: 'came', ...BOB },
+  { event: 'serving', state: 'begun', path: 'photos/a', peer: BOB, bytes: 0 },
+  { event: 'serving', state: 'completed', path: 'photos/a', peer: BOB, bytes: 2048 },
+  { event: 'serving', state: 'failed', path: 'photos/b', peer: BOB, bytes: 1, why: 'it \x07changed' },
+  { event: 'warning', message: 'a folder cannot be watched' },
+  { event: 'peer', change: 'left', ...BOB },
+];
+
+/** Shares until the peer is up, then is interrupted. */
+async function share(argv: string[], tells: ShareEvent[] = [ready, ...later]) {
+  const io = new FakeIo();
+  return {
+    io,
+    ...(await type(['share', ...argv], { io, tells, onSession: () => setImmediate(() => io.interrupt()) })),
+  };
+}
+
+test('share prints one line ready, then what happens, and says goodbye', async (t) => {
+  const { status, out, err, closed, wanted, io } = await share(['pics', '/abs']);
+  t.is(status, 0);
+  t.deepEqual(out.split('\n'), [
+    `ready alice ${ALICE.id} at 10.0.0.1:47748, [fe80::1%2]:47748; everyone on this network can read: photos, a\\u{1b}b`,
+    `bob is here (${BOB.id})`,
+    'serving photos/a to bob',
+    'served photos/a to bob (2.0 KiB)',
+    'failed to serve photos/b to bob after 1 B: it \\u{7}changed',
+    `bob has left (${BOB.id})`,
+    '',
+  ]);
+  t.is(err, 'hearsay: a folder cannot be watched\ngoodbye\n');
+  t.is(closed, 1);
+  t.is(wanted[0].mode, 'share');
+  t.deepEqual(wanted[0].flags.share, [join(io.cwd, 'pics'), resolve('/abs')]);
+});
+
+test('share --quiet is the ready line alone; --verbose tells of hashing', async (t) => {
+  const quiet = await share(['x', '--quiet']);
+  t.is(quiet.out.split('\n').length, 2);
+  t.is(quiet.err, '');
+  t.regex((await share(['x', '--verbose'])).out, new RegExp(`hashed photos/a ${ID}`));
+});
+
+test('share --json is an object a line, ready first', async (t) => {
+  const { status, out, err } = await share(['x', '--json']);
+  t.is(status, 0);
+  t.deepEqual(objects(out), [{ ...ready }, ...later.map((event) => ({ ...event }))]);
+  t.is(err, '');
+});
+
+test('share --as names the one path', async (t) => {
+  const { wanted, io } = await share(['dir', '--as', 'project']);
+  t.deepEqual(wanted[0].flags.share, [{ path: join(io.cwd, 'dir'), as: 'project' }]);
+});
+
+test('share without a PATH leaves it to the settings', async (t) => {
+  const { status, err, wanted } = await type(['share'], { refuses: failure('usage', 'share what?') });
+  t.is(status, 2);
+  t.regex(err, /share what\?/);
+  t.is(wanted[0].flags.share, undefined);
+});
+
+test('a peer that cannot start is told with its code', async (t) => {
+  const refuses = failure('not-readable', '/nowhere does not exist');
+  t.like(await type(['share', '/nowhere'], { refuses }), { status: 1, out: '' });
+  const { out } = await type(['share', '/nowhere', '--json'], { refuses });
+  t.like(objects(out)[0], { event: 'error', error: { code: 'not-readable', message: '/nowhere does not exist' } });
+});
+
+test('a reader that does not read does not hold the peer up', async (t) => {
+  const io = new FakeIo();
+  let wake = () => {};
+  io.stdout.write = () =>
+    new Promise<void>((resolve) => {
+      const before = wake;
+      wake = () => {
+        before();
+        resolve();
+      };
+    });
+  let told = 0;
+  await type(['share', 'x'], {
+    io,
+    onSession(wanted) {
+      for (; told < 30_000; told++) wanted.onEvent?.(later[1]);
+      wake();
+      setImmediate(() => {
+        io.stdout.write = async () => {};
+        io.interrupt();
+      });
+    },
+  });
+  t.regex(io.stderr.text, /20,000 lines left out/);
+});
