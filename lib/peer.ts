@@ -6,6 +6,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { resolve, sep } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import type {
   Api,
   FollowEvent,
@@ -64,6 +65,8 @@ const PORTS_NEXT = 50;
 const IDLE_LOOK = 10_000;
 const IDLE_CLOSE = 60_000;
 const INTERFACES_LOOK = 2000;
+/** How long the answer to a find waits for the first scan, ms. */
+const SCAN_WAIT = 1500;
 /** A goodbye leaves before its socket is closed. */
 const GOODBYE_MS = 30;
 
@@ -226,7 +229,7 @@ export class Peer implements Api {
     this.#server.stop();
     this.#changes.end();
     for (const close of this.#closers.splice(0)) close();
-    await new Promise((then) => setTimeout(then, GOODBYE_MS));
+    await delay(GOODBYE_MS);
     await Promise.all([this.#links.close(), this.#multicast?.close(), this.#catalogue?.stop()]);
     await this.#store?.close();
   }
@@ -404,6 +407,8 @@ export class Peer implements Api {
       if ('code' in pages) throw new HearsayError('not-found', 'nothing is known of that peer');
       return pump(link, pages);
     }
+    // One who asks while the shares are still being looked through for the first time wants to know of them all.
+    await Promise.race([this.#catalogue?.scanned, delay(SCAN_WAIT, undefined, { ref: false })]);
     if (message.kind === ASK.hashed) await this.#hashFirst(message.text);
     return pump(link, this.#gossip.answerFind(message));
   }

@@ -155,7 +155,7 @@ export class Getting implements GetContext {
         const found = resolveWhat(find(), what, gossip.peers());
         // This peer's own file can be copied only once its content is known.
         const offers = found.offers.filter((o) => o.peer !== me || o.id !== null || !isFile(o));
-        pieces.push(...piecesOf(offers, namingOf(found), me));
+        pieces.push(...piecesOf(offers, namingOf(found), me, query.from && from.ids));
       } catch (thrown) {
         throw this.#named(thrown, what, query.from);
       }

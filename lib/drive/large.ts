@@ -29,6 +29,8 @@ export interface LargeJob {
   /** Content id, or null while no source knows it. */
   id: string | null;
   sources: PeerId[];
+  /** Where only some peers are to be asked: these. */
+  only: Set<PeerId> | undefined;
   /** Where it is to land: a checked folder and a file name, and a look whether the folder is still that one. */
   folder: string;
   name: string;
@@ -204,6 +206,7 @@ export class LargeFetch {
 
   /** Connects to a source and asks it for the file. */
   #add(peer: PeerId, told?: () => Promise<Link | undefined>): void {
+    if (this.#job.only && !this.#job.only.has(peer)) return;
     if (this.#over || this.#sources.has(peer) || this.#coming.has(peer) || this.#dropped.has(peer)) return;
     if (this.#sources.size + this.#coming.size >= SOURCES_MAX) return;
     this.#coming.add(peer);
@@ -585,7 +588,9 @@ export class LargeFetch {
     // With the manifest here, the disk may still give all.
     if (this.#hasManifest && !this.#download) return;
     if (this.#id !== null) {
-      const fresh = this.#context.holders(this.#id).filter((p) => !this.#dropped.has(p));
+      const fresh = this.#context
+        .holders(this.#id)
+        .filter((p) => !this.#dropped.has(p) && (this.#job.only?.has(p) ?? true));
       if (fresh.length > 0) {
         for (const peer of fresh) this.#add(peer);
         return;

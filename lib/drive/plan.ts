@@ -11,6 +11,8 @@ export interface Piece extends Wanted {
   executable: boolean;
   /** Who offers it, this peer itself left out. */
   sources: PeerId[];
+  /** Where only some peers are to be asked: these. */
+  only: Set<PeerId> | undefined;
   /** Whether this peer offers the same content. */
   here: boolean;
 }
@@ -18,8 +20,14 @@ export interface Piece extends Wanted {
 /**
  * Merges the offers of one WHAT, of one content for each path, into pieces.
  * @param self this peer's id
+ * @param only the peers to be asked, where not all
  */
-export function piecesOf(offers: readonly PeerOffer[], naming: Naming, self: PeerId): Piece[] {
+export function piecesOf(
+  offers: readonly PeerOffer[],
+  naming: Naming,
+  self: PeerId,
+  only: Set<PeerId> | undefined,
+): Piece[] {
   // One content under several names (asked for by its id) is fetched once, from all who have it.
   const groups = naming.kind === 'file' ? [[...offers]] : [...groupByPath(offers).values()];
   return groups.map((same) => {
@@ -34,6 +42,7 @@ export function piecesOf(offers: readonly PeerOffer[], naming: Naming, self: Pee
       mtime,
       executable: kind === 'executable',
       sources: files.map((o) => o.peer).filter((p) => p !== self),
+      only,
       here: files.some((o) => o.peer === self),
     };
   });
