@@ -1,4 +1,5 @@
 /** `npm start [-- PATH...]`: shares the library of examples, or PATHs, and says what to type elsewhere. */
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -35,7 +36,7 @@ function hints(shares: string[]): void {
     '',
     'In another terminal of this machine, in this folder:',
     `  ${program} ls${here}`,
-    `  ${program} get ${from} -o /tmp/${here}`,
+    `  ${program} get ${from} -o ${quoted(join(tmpdir(), 'in', '/'))}${here}`,
     'On another machine of this network, in a checkout of hearsay:',
     '  npm run build',
     `  ${program} ls`,

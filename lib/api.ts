@@ -41,6 +41,24 @@ export interface FollowEvent extends FileRow {
   event: 'added' | 'changed' | 'removed';
 }
 
+/** Which chunks of a file a source holds. */
+export interface SourceRow extends PeerName {
+  /** How many. */
+  have: number;
+  /** Which: first and last of each run. */
+  ranges: [number, number][];
+}
+
+/** A file and who holds what of it. */
+export interface SourcesRow {
+  path: string;
+  size: number;
+  id: string | null;
+  /** How many chunks it has. */
+  chunks: number;
+  sources: SourceRow[];
+}
+
 /** How a peer was found. `self` is oneself. */
 export type Via = 'multicast' | 'join' | 'relay' | 'call' | 'self';
 
@@ -179,6 +197,8 @@ export interface Api {
   list(query: ListQuery): Promise<Listing>;
   /** First `added` for each file that is there, then each change, until the signal. */
   follow(query: ListQuery, signal: AbortSignal): AsyncIterable<FollowEvent>;
+  /** Who holds which chunks of what a WHAT means, files that are being received too. @throws as `get` */
+  sources(what: string, from?: string[]): Promise<SourcesRow[]>;
   peers(): Promise<PeerRow[]>;
   /** Fetches. Errors of single files are events; what stops everything is thrown. */
   get(query: GetQuery, signal: AbortSignal): AsyncIterable<GetEvent>;

@@ -16,9 +16,11 @@ import type {
   ListQuery,
   PeerRow,
   ShareEvent,
+  SourcesRow,
   StatusReport,
   TraceRecord,
 } from './api.js';
+import { Bits } from './bits.js';
 import { ASK, Asker, type Question } from './drive/asker.js';
 import { Changes, type IndexChange } from './drive/changes.js';
 import { collect, type Fetched, type GetOptions } from './drive/collect.js';
@@ -33,6 +35,7 @@ import { type PeerOptions, type Settled, settle } from './drive/options.js';
 import { pump } from './drive/pump.js';
 import { Requests } from './drive/requests.js';
 import { Server } from './drive/serve.js';
+import { FILES_MAX, runsOf, sourcesOf } from './drive/sources.js';
 import { Stream } from './drive/stream.js';
 import { Tracing } from './drive/tracing.js';
 import { asHearsayError, HearsayError } from './errors.js';
@@ -47,6 +50,7 @@ import { Multicast } from './net/udp.js';
 import type { PeerOffer } from './offer.js';
 import type { Catalogue } from './share/catalogue.js';
 import type { HashStore } from './share/store.js';
+import { chunkCount } from './transfer/content.js';
 import type { Message } from './wire/table.js';
 
 export type { IndexChange } from './drive/changes.js';
@@ -75,7 +79,7 @@ export class Peer implements Api {
   readonly #options: PeerOptions;
   readonly #startedAt = now();
   readonly #abort = new AbortController();
-  readonly #tracing = new Tracing();
+  readonly #tracing: Tracing;
   readonly #changes = new Changes();
   readonly #requests = new Requests();
   readonly #identity: Identity;
@@ -113,6 +117,7 @@ export class Peer implements Api {
     this.#options = options;
     this.#settled = settled;
     this.#identity = parts.identity;
+    this.#tracing = new Tracing(options.trace ?? false);
     const { passive, follow, name } = settled;
     const { id, key } = parts.identity;
     // The port is known once we listen; nobody sees a head before.
@@ -290,6 +295,20 @@ export class Peer implements Api {
       shown.delete(key);
       yield event;
     }
+  }
+
+  async sources(what: string, from?: string[]): Promise<SourcesRow[]> {
+    const query: GetQuery = { what: [what], to: '.', ...(from ? { from } : {}) };
+    const pieces = await this.#getting.resolve(query, this.#abort.signal);
+    const files = pieces.filter((piece) => !piece.folder).slice(0, FILES_MAX);
+    return Promise.all(
+      files.map((piece) => {
+        const chunks = chunkCount(piece.size);
+        const { id, name } = this;
+        const ranges = runsOf(Bits.full(chunks));
+        return sourcesOf(this.#getting, piece, piece.here ? { id, name, have: chunks, ranges } : undefined);
+      }),
+    );
   }
 
   async peers(): Promise<PeerRow[]> {

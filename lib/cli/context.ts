@@ -45,6 +45,7 @@ export class Context {
       mode,
       env: this.io.env,
       configFile,
+      trace: this.common.trace,
       onWarning: (message) => this.out.warn(message),
       ...more,
       flags: { ...flags, ...more.flags },

@@ -10,6 +10,9 @@ import { Progress, REDRAW_MS } from './progress.js';
 /** Milliseconds between two `progress` objects of --json. */
 const PROGRESS_MS = 250;
 
+/** Bytes below which a rate says more about the clock than about the network. */
+const RATE_MIN = 64 * 1024;
+
 export interface Fetched {
   /** The code of the first file that failed, if any did. */
   failed: Code | undefined;
@@ -118,7 +121,7 @@ class Teller {
         this.#progress?.finish(path, size, received, now);
         if (already) return this.#line(`${dim('already here')} ${printable(path)}`);
         const facts = [formatSize(size), formatDuration(seconds)];
-        if (seconds > 0 && received > 0) facts.push(formatRate(received / seconds));
+        if (seconds > 0 && received >= RATE_MIN) facts.push(formatRate(received / seconds));
         facts.push(sources.length > 0 ? `from ${peerList(sources, 4)}` : 'from what was here');
         return this.#line(`${green('got')} ${printable(path)} ${dim(`(${facts.join(', ')})`)}`);
       }

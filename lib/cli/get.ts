@@ -1,10 +1,11 @@
 import { resolve, sep } from 'node:path';
 import { Command } from 'commander';
 import type { GetQuery } from '../api.js';
-import { HearsayError } from '../errors.js';
+import { asHearsayError, HearsayError } from '../errors.js';
 import type { Context, Perform } from './context.js';
 import { type Fetched, followGet } from './get-events.js';
 import { getToStdout } from './get-stdout.js';
+import { tellAnswered, tellUnreached } from './listing.js';
 import { listOption } from './options.js';
 
 interface Options {
@@ -20,7 +21,7 @@ export function getCommand(perform: Perform): Command {
   return new Command('get')
     .summary('fetch files, folders, patterns or content ids')
     .description(
-      'Fetch WHAT from every peer that has it, verified. WHAT is a path as `ls` shows it, a folder (`photos/`), `#` and a\ncontent id, a pattern (`*` within a name, `**` across folders; quote it), or a file name that only one file has.\nWhat was verified before an interruption is kept: the same command goes on from there.',
+      'Fetch WHAT from every peer that has it, verified. WHAT is a path as `ls` shows it, a folder (`photos/`), `#` and a content id, a pattern (`*` within a name, `**` across folders; quote it), or a file name that only one file has. What was verified before an interruption is kept: the same command goes on from there.',
     )
     .usage('[options] WHAT...')
     .argument('[what...]')
@@ -56,7 +57,8 @@ async function get(context: Context, what: string[], options: Options): Promise<
   if (piped && discard) throw new HearsayError('usage', '-o - leaves nothing behind that --discard could remove');
   if (piped && common.json)
     throw new HearsayError('usage', '-o - writes the file to standard output, where --json writes too');
-  const { api, timeout } = await context.session('any');
+  const session = await context.session('any');
+  const { api, timeout } = session;
   const query: GetQuery = {
     what,
     to: destination(io.cwd, output),
@@ -67,8 +69,19 @@ async function get(context: Context, what: string[], options: Options): Promise<
     timeout,
     verbose: common.verbose || common.json,
   };
-  if (piped) return getToStdout(context, api, query);
-  await finish(context, await followGet(context, api.get(query, context.signal)), discard ?? false);
+  try {
+    if (piped) await getToStdout(context, api, query);
+    else await finish(context, await followGet(context, api.get(query, context.signal)), discard ?? false);
+  } catch (error) {
+    const known = asHearsayError(error);
+    await out.error(known);
+    context.failed(known.code);
+  }
+  if (context.failure === undefined) return;
+  tellUnreached(out, session);
+  if (context.failure === 'not-found' || context.failure === 'no-peer') {
+    await tellAnswered(context, api, '`hearsay find WORD` searches their paths');
+  }
 }
 
 /** DEST as an absolute path; what says "folder" by its last separator keeps it. */

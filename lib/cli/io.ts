@@ -38,6 +38,8 @@ export interface Wanted {
   mode: 'share' | 'any' | 'running';
   /** Whether a one-shot is to keep up with what changes. */
   follow?: boolean;
+  /** Whether a one-shot keeps its first messages for the trace. */
+  trace?: boolean;
   /** What was given on the command line. */
   flags: Flags;
   configFile?: string | undefined;

@@ -33,7 +33,9 @@ export async function printListing(context: Context, query: ListQuery): Promise<
   await out.lines(listingLines(listing.files, out));
   const bytes = listing.files.reduce((sum, file) => sum + file.size, 0);
   out.note(`${count(listing.files.length, 'file')}, ${formatSize(bytes)}`);
-  if (listing.files.length === 0 && !out.manner.quiet) await tellNothing(context, api, asked);
+  if (listing.files.length > 0) return;
+  const why = asked ? 'and none of their paths fits: `hearsay ls` lists them all' : 'and none shares a file';
+  await tellAnswered(context, api, why);
 }
 
 /** Names the peers that were asked for and are not here. */
@@ -43,7 +45,13 @@ export function tellAway(out: Output, away: readonly string[]): void {
 
 /** Names the hosts of --join that could not be reached, where the others answered. */
 export function tellUnreached(out: Output, session: Session): void {
-  for (const [host, error] of session.unreached()) out.warn(`${host} cannot be reached: ${error.message}`);
+  for (const fault of faults(session)) out.warn(fault);
+}
+
+function faults(session: Session): string[] {
+  return [...session.unreached()].map(([host, { message }]) => {
+    return `${host} cannot be reached: ${message.startsWith(`${host}: `) ? message.slice(host.length + 2) : message}`;
+  });
 }
 
 /**
@@ -51,24 +59,20 @@ export function tellUnreached(out: Output, session: Session): void {
  * @throws HearsayError `unreachable`
  */
 export async function checkReached(context: Context, session: Session): Promise<void> {
-  const unreached = [...session.unreached()];
+  const unreached = faults(session);
   if (unreached.length === 0) return;
   const others = (await context.within(session.api.peers())).some((peer) => !peer.self);
   if (others) return tellUnreached(context.out, session);
-  const why = unreached.map(([host, error]) => `${host} cannot be reached: ${error.message}`);
-  throw new HearsayError('unreachable', why.join('\n'));
+  throw new HearsayError('unreachable', unreached.join('\n'));
 }
 
-/** Says how many peers there are, and what to look at when there are none. */
-async function tellNothing(context: Context, api: Api, asked: boolean): Promise<void> {
+/** Says how many peers answered, or what to look at when none did. @param why what is the matter with those that did */
+export async function tellAnswered(context: Context, api: Api, why: string): Promise<void> {
+  const { json, quiet } = context.out.manner;
+  if (json || quiet) return;
   const others = (await context.within(api.peers())).filter((peer) => !peer.self);
-  if (others.length === 0) return tellNobody(context.out);
-  const names = peerList(others, 5);
-  context.out.note(
-    asked
-      ? `${count(others.length, 'peer')} answered (${names}), and none of their paths fits; \`hearsay ls\` lists them all`
-      : `${count(others.length, 'peer')} answered (${names}), and none shares a file`,
-  );
+  if (others.length === 0) tellNobody(context.out);
+  else context.out.note(`${count(others.length, 'peer')} answered (${peerList(others, 5)}), ${why}`);
 }
 
 /** What to look at when nobody answers. */

@@ -80,6 +80,7 @@ function program(io: Io, perform: Perform): Command {
     .usage('COMMAND [options]')
     .version(io.version, '--version', 'the version')
     .enablePositionalOptions()
+    .configureHelp({ subcommandTerm: (command) => `${command.name()} ${command.usage().replace(/\[options\] ?/, '')}` })
     .helpCommand('help [command]', 'help for a command')
     .addHelpText('after', EXAMPLES)
     .action(() => {

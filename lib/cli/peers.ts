@@ -37,7 +37,9 @@ function peerJson({ id, name, addresses, files, bytes, tracker, self, via }: Pee
 function peerTable(peers: readonly PeerRow[], out: Output): string[] {
   const { manner, style } = out;
   const rows = peers.map((peer) => {
-    const addresses = peer.addresses.map(printable);
+    // A link-local address means something only together with a card: others come first.
+    const local = (address: string) => Number(address.startsWith('[fe80:'));
+    const addresses = peer.addresses.map(printable).sort((a, b) => local(a) - local(b));
     const more = addresses.length > 1 ? ` +${addresses.length - 1}` : '';
     const where = manner.verbose ? addresses.join(', ') : `${addresses[0] ?? '-'}${addresses.length ? more : ''}`;
     const marks = [peer.self ? 'this one' : `by ${peer.via}`, ...(peer.tracker ? ['tracker'] : [])];

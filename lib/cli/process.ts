@@ -1,15 +1,15 @@
 /**
  * The process that a command runs in: its streams and signals as an Io.
- * Owns the process's signal handlers. Always true: a second signal ends the process at once, as does a first that nobody
+ * Owns the process's signal handlers. Always true: a second Ctrl-C ends the process at once, as does a first that nobody
  * waits for. Called by the programs in bin/.
  */
 import type { WriteStream } from 'node:tty';
-import { asHearsayError, type HearsayError } from '../errors.js';
+import { asHearsayError, exitStatus, type HearsayError } from '../errors.js';
 import type { Io, Sink } from './io.js';
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-/** Exit status of an interruption. */
-const INTERRUPTED = 130;
+/** Milliseconds in which signals are one: the terminal and npm (or timeout) both pass on the same Ctrl-C. */
+const ONE_SIGNAL_MS = 300;
 
 class StreamSink implements Sink {
   readonly #stream: WriteStream;
@@ -60,10 +60,12 @@ class StreamSink implements Sink {
 /** @param version the program's version */
 export function processIo(version: string, cwd = process.cwd()): Io {
   const handlers = new Set<() => void>();
-  let told = false;
+  let told: number | undefined;
   const onSignal = () => {
-    if (told || handlers.size === 0) process.exit(INTERRUPTED);
-    told = true;
+    const now = performance.now();
+    if (told !== undefined && now - told < ONE_SIGNAL_MS) return;
+    if (told !== undefined || handlers.size === 0) process.exit(exitStatus('interrupted'));
+    told = now;
     for (const handler of handlers) handler();
   };
   for (const signal of SIGNALS) process.on(signal, onSignal);

@@ -35,10 +35,14 @@ interface Moving {
 /** Bytes a second over the last RATE_MS. */
 class Meter {
   #total = 0;
+  #began = Number.POSITIVE_INFINITY;
   #samples: { at: number; total: number }[] = [];
 
   add(bytes: number, now: number): void {
-    if (this.#samples.length === 0) this.#samples.push({ at: now, total: 0 });
+    if (this.#samples.length === 0) {
+      this.#began = now;
+      this.#samples.push({ at: now, total: 0 });
+    }
     this.#total += bytes;
     this.#forget(now);
     const last = this.#samples.at(-1);
@@ -50,6 +54,11 @@ class Meter {
     this.#forget(now);
     const first = this.#samples[0];
     return first && now > first.at ? (1000 * (this.#total - first.total)) / (now - first.at) : 0;
+  }
+
+  /** Whether nothing has moved for as long as it looks back. */
+  stalled(now: number): boolean {
+    return now - this.#began >= RATE_MS && this.rate(now) === 0;
   }
 
   #forget(now: number): void {
@@ -154,7 +163,7 @@ export class Progress {
     for (const [path, file] of this.#files) {
       if (rows.length === FILES_SHOWN) break;
       const { verified, size, sources, meter } = file;
-      const cells = amounts(verified, size, meter.rate(now));
+      const cells = amounts(verified, size, meter, now);
       cells.push(sources > 0 ? count(sources, 'source') : 'no source yet');
       rows.push({ label: printable(path), part: portion(verified, size), cells });
     }
@@ -173,8 +182,8 @@ export class Progress {
   }
 
   #total(now: number): string[] {
-    const rate = this.#meter.rate(now);
-    return [`${this.#doneFiles} of ${count(this.#count, 'file')}`, ...amounts(this.#verified(), this.#bytes, rate)];
+    const cells = amounts(this.#verified(), this.#bytes, this.#meter, now);
+    return [`${this.#doneFiles} of ${count(this.#count, 'file')}`, ...cells];
   }
 }
 
@@ -218,12 +227,13 @@ function layOut(rows: Row[], columns: number, style: Style): string[] {
 }
 
 /** `45 %`, `12 MiB of 27 MiB`, `5.1 MiB/s`, `0:03 left`, most important first. */
-function amounts(verified: number, size: number, rate: number): string[] {
+function amounts(verified: number, size: number, meter: Meter, now: number): string[] {
+  const rate = meter.rate(now);
   const percent = size > 0 ? Math.floor((100 * Math.min(verified, size)) / size) : 100;
   const parts = [`${percent} %`, `${formatSize(verified)} of ${formatSize(size)}`, formatRate(rate)];
   // A day or more is no answer.
   if (rate > 0 && verified < size && (size - verified) / rate < 86_400) {
     parts.push(`${formatClock((size - verified) / rate)} left`);
-  } else if (verified < size) parts.push('stalled');
+  } else if (verified < size && meter.stalled(now)) parts.push('stalled');
   return parts;
 }

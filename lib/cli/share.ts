@@ -14,7 +14,7 @@ export function shareCommand(perform: Perform): Command {
   return new Command('share')
     .summary('share files and folders until Ctrl-C')
     .description(
-      'Run a peer in the foreground that shares files and folders, read-only, with everyone on this network.\nFiles whose names begin with a dot, and what a .hearsayignore names, are not shared.',
+      'Run a peer in the foreground that shares files and folders, read-only, with everyone on this network. Files whose names begin with a dot, and what a .hearsayignore names, are not shared.',
     )
     .usage('[options] PATH...')
     .argument('[path...]')

@@ -11,6 +11,8 @@ export interface Wanted {
   mode: 'share' | 'any' | 'running';
   /** Whether a one-shot keeps up with what changes. */
   follow?: boolean;
+  /** Whether a one-shot keeps its first messages for the trace. */
+  trace?: boolean;
   flags: Flags;
   configFile?: string | undefined;
   env: Readonly<Record<string, string | undefined>>;
@@ -53,6 +55,7 @@ export async function connect(wanted: Wanted): Promise<Session> {
     ...common(wanted, settings),
     passive: true,
     follow: wanted.follow ?? false,
+    trace: wanted.trace ?? false,
     onEvent: (event) => event.event === 'warning' && wanted.onWarning(event.message),
   });
   return ownSession(peer, settings, () => peer.stop());
@@ -80,6 +83,7 @@ async function share(wanted: Wanted, settings: Settings): Promise<Session> {
   const peer = await Peer.start({
     ...common(wanted, settings),
     share: settings.share,
+    trace: wanted.trace ?? false,
     onEvent: (event) => tell(event),
   });
   let control: Control | undefined;

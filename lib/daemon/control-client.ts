@@ -15,6 +15,7 @@ import type {
   Listing,
   ListQuery,
   PeerRow,
+  SourcesRow,
   StatusReport,
   TraceRecord,
 } from '../api.js';
@@ -138,6 +139,14 @@ class Client implements ControlClient {
       }
     });
     return { files, away: away as string[] };
+  }
+
+  async sources(what: string, from?: string[]): Promise<SourcesRow[]> {
+    const rows: SourcesRow[] = [];
+    await this.#ask('sources', from ? { what, from } : { what }, (_field, items) => {
+      for (const item of items) rows.push(item as SourcesRow);
+    });
+    return rows;
   }
 
   async peers(): Promise<PeerRow[]> {

@@ -227,6 +227,11 @@ class Caller {
         await this.#parts(n, 'files', rowPieces(files));
         return this.#channel.send({ n, result: { away } });
       }
+      case 'sources': {
+        const { what, from } = request.params;
+        await this.#parts(n, 'files', await this.#api.sources(what, from));
+        return this.#channel.send({ n, result: {} });
+      }
       case 'peers': {
         await this.#parts(n, 'peers', await this.#api.peers());
         return this.#channel.send({ n, result: {} });

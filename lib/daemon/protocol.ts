@@ -78,6 +78,7 @@ const list = z.strictObject({
   words: z.array(text).max(1000).optional(),
   from,
 }) satisfies z.ZodType<ListQuery>;
+const sources = z.strictObject({ what: text, from });
 const get = z.strictObject({
   what: z.array(text).min(1).max(10_000),
   to: text,
@@ -97,6 +98,7 @@ export const clientMessage = z.union([
   z.discriminatedUnion('method', [
     z.strictObject({ n, method: z.literal('list'), params: list }),
     z.strictObject({ n, method: z.literal('follow'), params: list }),
+    z.strictObject({ n, method: z.literal('sources'), params: sources }),
     z.strictObject({ n, method: z.literal('peers'), params: nothing }),
     z.strictObject({ n, method: z.literal('get'), params: get }),
     z.strictObject({ n, method: z.literal('status'), params: nothing }),

@@ -127,7 +127,6 @@ export class Get {
     const small = wanted.filter((job) => job.wanted.size <= SMALL_MAX);
     const large = wanted.filter((job) => job.wanted.size > SMALL_MAX);
     await Promise.all([this.#small(small), this.#allLarge(large)]);
-    if (this.#signal.aborted) throw new HearsayError('interrupted', 'stopped; what is verified is kept');
   }
 
   /** Where each file goes, its folders made; a name that cannot be stored fails that file alone. */

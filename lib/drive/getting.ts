@@ -79,7 +79,7 @@ export class Getting implements GetContext {
   async meet({ head, sig, addresses }: Neighbour): Promise<Link | undefined> {
     const { id, key } = readHead(head);
     if (id === this.#parts.id || !verifySignature(key, headStatement(head), sig)) return undefined;
-    return await this.#parts.links.connect(id, addresses).catch(() => undefined);
+    return await this.#parts.gossiper.meet(id, addresses).catch(() => undefined);
   }
 
   nameOf(id: PeerId): PeerName {

@@ -42,6 +42,8 @@ const REJOIN_MAX: Millis = 30_000;
 const CALLS_PER_SECOND = 5;
 /** How long a peer that was called may take to dial, ms. */
 const CALLED_MS = 3000;
+/** How long the other of two who were told of each other is waited for, ms. */
+const MEET_MS = 1000;
 
 /** A clock that never goes back, in ms since 1970. */
 export function now(): Millis {
@@ -144,7 +146,8 @@ export class Gossiper {
   closed(link: Link): void {
     this.#joined.get(link)?.();
     this.#joined.delete(link);
-    this.dispatch({ kind: 'disconnected', peer: link.peer });
+    // A newer one may have taken its place.
+    if (!this.#options.links.get(link.peer)) this.dispatch({ kind: 'disconnected', peer: link.peer });
   }
 
   /**
@@ -165,6 +168,17 @@ export class Gossiper {
       if (!called) throw error;
       return called;
     }
+  }
+
+  /**
+   * A link to one who was told of us as we were of it: of two such the smaller id dials, the other only where nobody has
+   * come.
+   * @throws HearsayError `unreachable`
+   */
+  async meet(peer: PeerId, addresses: string[]): Promise<Link> {
+    const { links, id } = this.#options;
+    const link = links.get(peer) ?? (id < peer ? undefined : await this.#linked(peer, MEET_MS));
+    return link ?? links.connect(peer, addresses);
   }
 
   #linked(peer: PeerId, within: Millis): Promise<Link | undefined> {

@@ -36,6 +36,8 @@ export interface PeerOptions {
   config?: string;
   /** Told of what happens. */
   onEvent?(event: ShareEvent): void;
+  /** Keeps what is sent and received from the start for who traces first. */
+  trace?: boolean;
   /** Sees each message and may change or drop it: for tests and demonstrations. */
   filter?: Filter;
 }

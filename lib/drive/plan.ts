@@ -41,7 +41,8 @@ export function piecesOf(
       size,
       mtime,
       executable: kind === 'executable',
-      sources: files.map((o) => o.peer).filter((p) => p !== self),
+      // A peer may offer one content under several names.
+      sources: [...new Set(files.map((o) => o.peer))].filter((p) => p !== self),
       only,
       here: files.some((o) => o.peer === self),
     };

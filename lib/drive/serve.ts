@@ -200,9 +200,10 @@ export class Server {
       sent: 0,
       acked: 0,
       rate: new Rate(),
-      leave: manifest && source.id ? this.#swarms.join(source.id, link, number) : undefined,
+      leave: undefined,
       hashes: new Map(),
     });
+    if (manifest && source.id) this.#swarms.tell(source.id, link, number);
   }
 
   /** Sends the manifest, a page of hashes at a time. */
@@ -265,6 +266,9 @@ export class Server {
       this.#end(client, number, 'blocks beyond the end of the file were asked for');
       return;
     }
+    const { source, manifest } = transfer.found;
+    // Who only asks what there is receives nothing yet, and others are not sent to it.
+    if (manifest && source.id) transfer.leave ??= this.#swarms.join(source.id, client.link, number);
     client.upload.request(
       number,
       Array.from({ length: count }, (_, i) => block + i),

@@ -4,7 +4,7 @@
  * Owns the open transfers by content id. Always true: a peer is told only of others that have a transfer of the same
  * content open now. Called by the server.
  */
-import { ADDRESSES_MAX, SWARM_TOLD_MAX } from '../limits.js';
+import { SWARM_TOLD_MAX } from '../limits.js';
 import type { Link } from '../net/link.js';
 import { formatEndpoint } from '../net/transport.js';
 
@@ -36,22 +36,20 @@ export class Swarms {
     };
   }
 
+  /** Tells one who asks for a content of those who receive it now. */
+  tell(id: string, link: Link, number: number): void {
+    const peers = [...(this.#members.get(id) ?? [])]
+      .filter((m) => m.link !== link && m.link.head.port > 0)
+      .slice(-SWARM_TOLD_MAX)
+      .map(({ link: { packedHead: head, sig, address } }) => ({ head, sig, addresses: [formatEndpoint(address)] }));
+    if (peers.length > 0) link.send({ type: 'W', number, peers });
+  }
+
   #tellSoon(id: string): void {
     if (this.#timers.has(id)) return;
     const timer = setTimeout(() => {
       this.#timers.delete(id);
-      const members = [...(this.#members.get(id) ?? [])];
-      for (const { link, number } of members) {
-        const peers = members
-          .filter((m) => m.link !== link && m.link.head.port > 0)
-          .slice(-SWARM_TOLD_MAX)
-          .map((m) => ({
-            head: m.link.packedHead,
-            sig: m.link.sig,
-            addresses: [formatEndpoint(m.link.address)].slice(0, ADDRESSES_MAX),
-          }));
-        if (peers.length > 0) link.send({ type: 'W', number, peers });
-      }
+      for (const { link, number } of this.#members.get(id) ?? []) this.tell(id, link, number);
     }, GATHER_MS);
     this.#timers.set(id, timer);
   }

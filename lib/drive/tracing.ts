@@ -13,10 +13,25 @@ export class Tracing {
   readonly #streams = new Set<Stream<TraceRecord>>();
   /** Which file a number of a transfer is about, by peer and number. */
   readonly #files = new Map<string, { path: string; size: number }>();
+  /** What was sent and received before anyone listened. */
+  #early: Stream<TraceRecord> | undefined;
 
-  listen(signal: AbortSignal): AsyncIterable<TraceRecord> {
+  /** @param early whether who listens first is told of what was before */
+  constructor(early: boolean) {
+    if (early) {
+      this.#early = this.#open();
+    }
+  }
+
+  #open(): Stream<TraceRecord> {
     const stream = new Stream<TraceRecord>(() => this.#streams.delete(stream));
     this.#streams.add(stream);
+    return stream;
+  }
+
+  listen(signal: AbortSignal): AsyncIterable<TraceRecord> {
+    const stream = this.#early ?? this.#open();
+    this.#early = undefined;
     if (signal.aborted) stream.end();
     signal.addEventListener('abort', () => {
       this.#streams.delete(stream);
@@ -52,7 +67,10 @@ export class Tracing {
     if (message.type === 'T' || (message.type === 'R' && message.count > 0)) about.chunk = chunkOf(message.block);
     if (message.type === 'A' && known && message.done.length > 0) about.chunk = chunkOf(message.done[0]);
     if (message.type === 'B') about.chunk = message.chunk;
-    if (message.type === 'S' && message.files.length > 0) about.file = message.files[0].path;
+    if (message.type === 'S' && message.files.length > 0) {
+      about.file = message.files[0].path;
+      this.#remember(key, about.file, 0);
+    }
     return about;
   }
 

@@ -111,7 +111,8 @@ export class Announcer {
     if (this.#context.settings.passive) return;
     const { now } = this.#context;
     const quiet = now - this.#flushedAt;
-    if (quiet >= QUIET) this.#gap = BATCH;
+    // Doubled at the telling, so that the first batch after it is a short one.
+    if (quiet >= QUIET) this.#gap = BATCH / 2;
     if (this.#flushAt !== undefined) return;
     if (quiet >= this.#gap) this.#flush();
     else this.#flushAt = this.#context.after(this.#gap - quiet, { kind: 'flush' });

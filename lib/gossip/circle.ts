@@ -93,10 +93,10 @@ export class Circle {
     member.probes = 0;
   }
 
-  /** Fresh proof that a peer is alive. */
-  revive(member: Member): void {
+  /** Fresh proof that a peer is alive. @returns whether it was not live before */
+  revive(member: Member): boolean {
     this.hear(member);
-    if (member.state === 'live') return;
+    if (member.state === 'live') return false;
     this.#candidates.delete(member);
     this.#gone.delete(member);
     this.#live.add(member);
@@ -111,6 +111,7 @@ export class Circle {
       this.report(difference(undefined, member.shelf));
     }
     this.#expireIn(member, SILENCE * this.interval);
+    return true;
   }
 
   /**

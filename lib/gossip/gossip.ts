@@ -285,7 +285,7 @@ export class Gossip {
       // What comes over its own connection is its own, unless it was sent before the goodbye that overtook it.
       if (member.leftEpoch >= head.epoch) return;
       member.tellsAt = this.#context.now;
-      this.#circle.revive(member);
+      this.#revive(member);
       this.#links.answer(member, this.#own.heartbeat());
     } else if (!this.#heard(member, head, way.from, way.multicast)) return;
     this.#apply(member, head, message, proof);
@@ -298,7 +298,7 @@ export class Gossip {
       member.udp = from;
       member.asked.delete(addressText(from));
       if (head.port > 0) addAddress(member, address);
-      this.#circle.revive(member);
+      this.#revive(member);
     } else if (member.state === 'live' && (head.port === 0 || member.addresses.has(address))) {
       if (head.port > 0) addAddress(member, address);
       this.#circle.hear(member);
@@ -312,6 +312,10 @@ export class Gossip {
       member.via = 'multicast';
     }
     return true;
+  }
+
+  #revive(member: Member): void {
+    if (this.#circle.revive(member)) this.#links.introduce(member);
   }
 
   /** Takes what a message brings, or sees to it that the rest is fetched. */
@@ -418,7 +422,7 @@ export class Gossip {
       member.via = !dialled ? 'call' : wasDialled ? 'relay' : 'join';
     }
     if (address.port > 0) addAddress(member, addressText(address));
-    this.#circle.revive(member);
+    this.#revive(member);
     this.#links.connected(peer, member);
     this.#pulls.want(member);
   }

@@ -27,6 +27,10 @@ const QUEUE_MAX = 2 * NEIGHBOURS_MAX;
 /** Those who asked by datagram lately, so that they need no neighbours told. */
 const ASKERS_MAX = 1024;
 const ASKED_LATELY: Millis = 10_000;
+/** How many of all tell of a newcomer, about. */
+const INTRODUCERS = 5;
+/** Neighbours told with a heartbeat. */
+const REMINDED = 8;
 /** Those that are gone without a goodbye are dialled for so long. */
 const MISSED: Millis = 30 * 60_000;
 
@@ -171,12 +175,16 @@ export class Links {
    */
   tellDeaf(message: MessageOf<'O'>, isChange: boolean): void {
     const { now } = this.#context;
+    const deaf: Member[] = [];
     for (const member of this.#circle.live()) {
       const isDeaf = !this.#isHeard(member);
       if (!isDeaf && !(isChange && now - member.tellsAt < DEAF * this.#circle.interval)) continue;
-      if (this.#linked.has(member.id)) this.tell(member, message);
-      else if (isDeaf && now - member.liveSince > this.#circle.interval / 2) this.dial(member);
+      if (this.#linked.has(member.id)) {
+        this.tell(member, message);
+        if (isDeaf) deaf.push(member);
+      } else if (isDeaf && now - member.liveSince > this.#circle.interval / 2) this.dial(member);
     }
+    if (!isChange) this.#remind(deaf);
   }
 
   /** Says goodbye to everyone who is connected and listed. */
@@ -200,23 +208,42 @@ export class Links {
   /**
    * Live peers in their own signed words, with addresses that mean something to the one who is told.
    * @param except who is told
-   * @returns at most NEIGHBOURS_MAX, drawn by chance from more
+   * @param most so many, drawn by chance from more
    */
-  neighbours(except: PeerId): Neighbour[] {
+  neighbours(except: PeerId, most: number = NEIGHBOURS_MAX): Neighbour[] {
     const told = this.#circle.get(except);
     const sameHost = told !== undefined && [...told.addresses].some(isLoopback);
     const all: Neighbour[] = [];
     for (const member of this.#circle.live()) {
-      if (member.id === except) continue;
-      // A zone means something on one host only, and so does loopback.
-      const addresses = addressesOf(member).filter((a) => !a.includes('%') && (sameHost || !isLoopback(a)));
-      if (addresses.length > 0) all.push({ head: member.proof.head, sig: member.proof.sig, addresses });
+      const neighbour = member.id === except ? undefined : asNeighbour(member, sameHost);
+      if (neighbour) all.push(neighbour);
     }
-    for (let i = 0; all.length > NEIGHBOURS_MAX && i < NEIGHBOURS_MAX; i++) {
+    for (let i = 0; all.length > most && i < most; i++) {
       const j = i + Math.floor(this.#context.random() * (all.length - i));
       [all[i], all[j]] = [all[j], all[i]];
     }
-    return all.slice(0, NEIGHBOURS_MAX);
+    return all.slice(0, most);
+  }
+
+  /**
+   * A peer came: those who hear no multicast are told of it. Of many who could tell them, only some do.
+   */
+  introduce(member: Member): void {
+    if (this.#context.settings.passive) return;
+    for (const other of this.#circle.live()) {
+      if (other === member || !this.#linked.has(other.id) || this.#isHeard(other)) continue;
+      if (this.#context.random() * this.#circle.size > INTRODUCERS) continue;
+      const neighbour = asNeighbour(member, [...other.addresses].some(isLoopback));
+      if (neighbour) this.#context.tell(other.id, { type: 'N', peers: [neighbour] });
+    }
+  }
+
+  /** Tells one of those who hear no multicast of a few others, so that in time each hears of all. */
+  #remind(deaf: readonly Member[]): void {
+    if (deaf.length === 0) return;
+    const one = deaf[Math.floor(this.#context.random() * deaf.length)];
+    const peers = this.neighbours(one.id, REMINDED);
+    if (peers.length > 0) this.#context.tell(one.id, { type: 'N', peers });
   }
 
   #isHeard(member: Member): boolean {
@@ -246,6 +273,14 @@ export class Links {
   #retry(peer: PeerId, dial: Dial, delay: Millis): void {
     dial.dueAt = this.#context.after(delay, { kind: 'dial', peer });
   }
+}
+
+/** @param sameHost whether the one who is told is on a host of ours, so that loopback means the same to it */
+function asNeighbour(member: Member, sameHost: boolean): Neighbour | undefined {
+  // A zone means something on one host only, and so does loopback.
+  const addresses = addressesOf(member).filter((a) => !a.includes('%') && (sameHost || !isLoopback(a)));
+  if (addresses.length === 0) return undefined;
+  return { head: member.proof.head, sig: member.proof.sig, addresses };
 }
 
 function isLoopback(address: string): boolean {

@@ -8,6 +8,9 @@ const HEARTBEAT_BYTES = 350;
 /** Bytes a second that all heartbeats of a network together may cost. */
 const BUDGET = 8000;
 
+/** The first interval after a change: whoever missed all tellings of it has two heartbeats within 3 s to hear of it. */
+const QUICK: Millis = 700;
+
 /** A peer is suspect when silent for this many of its expected intervals; above the longest jitter (1.2). */
 export const SILENCE = 1.3;
 /** Probes of a suspect before it is gone, and the time between them. */
@@ -36,7 +39,7 @@ export function jittered(interval: Millis, random: Random): Millis {
  */
 export function quickInterval(round: number, peers: number): Millis {
   const idle = idleInterval(peers);
-  return Math.min(idle, Math.max(1000, idle / 8) * 2 ** round);
+  return Math.min(idle, Math.max(QUICK, idle / 12) * 2 ** round);
 }
 
 /** The delay before a pull: so that many who hear of one change do not all ask its writer at once. */

@@ -24,7 +24,7 @@ export type Tracer = (direction: 'in' | 'out', peer: string, message: Message) =
 
 export interface LinkHandlers {
   message(link: Link, message: Message): void;
-  /** Bytes came; called at most every 250 ms. */
+  /** Bytes of a message came that is not whole yet; called at most every 250 ms. */
   heard(link: Link): void;
   closed(link: Link, why: HearsayError): void;
 }
@@ -122,6 +122,7 @@ export class Link {
 
   /** Takes a whole frame; called by the decoder. */
   receive(frame: Buffer): void {
+    this.usedAt = performance.now();
     let message: Message | undefined;
     try {
       message = decode(frame, 'tcp');
@@ -134,7 +135,7 @@ export class Link {
     }
   }
 
-  /** Notes that bytes came. */
+  /** Notes that a part of a message came. */
   heard(): void {
     const now = performance.now();
     this.usedAt = now;
@@ -211,9 +212,17 @@ export function shakeHands(
     socket.once('error', onError);
     socket.once('close', onClose);
 
+    // Who it is, is known only in the end; until then by its address.
+    const who = () => proved?.head.id ?? expected ?? plainHost(socket.remoteAddress ?? '');
+    const say = (message: Message) => {
+      settings.tracer?.('out', who(), message);
+      writeMessage(socket, message);
+    };
+
     const onFrame = (frame: Buffer) => {
       if (link) return link.receive(frame);
       const message = decode(frame, 'tcp');
+      settings.tracer?.('in', who(), message);
       if (!proved && message.type === 'H') {
         if (message.protocol !== PROTOCOL) {
           throw new HearsayError('other-version', `the other side speaks protocol ${message.protocol}, we ${PROTOCOL}`);
@@ -229,7 +238,7 @@ export function shakeHands(
         proved = { head, packed: message.head, sig: message.sig };
         theirNonce = message.nonce;
         const statement = proofStatement(settings.identity.id, head.id, nonce, theirNonce);
-        writeMessage(socket, { type: 'V', sig: settings.identity.sign(statement) });
+        say({ type: 'V', sig: settings.identity.sign(statement) });
       } else if (proved && theirNonce && message.type === 'V') {
         const statement = proofStatement(proved.head.id, settings.identity.id, theirNonce, nonce);
         if (!verifySignature(proved.head.key, statement, message.sig)) {
@@ -245,15 +254,16 @@ export function shakeHands(
     const decoder = new FrameDecoder(onFrame);
     socket.on('data', (data: Buffer) => {
       try {
-        link?.heard();
         if (link && !link.open) return;
         decoder.push(data);
+        // A message that is whole tells of itself.
+        if (link?.open && decoder.unfinished) link.heard();
       } catch (thrown) {
         if (link) link.close(asHearsayError(thrown));
         else fail(thrown);
       }
     });
     const { head, sig } = settings.hello();
-    writeMessage(socket, { type: 'H', protocol: PROTOCOL, head, sig, nonce });
+    say({ type: 'H', protocol: PROTOCOL, head, sig, nonce });
   });
 }

@@ -1,8 +1,9 @@
 /**
  * All connections: the listener, dialling, and at most one link to each peer.
  *
- * Owns the links by peer id. Always true: at most one open link a peer; of two dialled at once by both sides, both keep
- * the one that the smaller id dialled. Called by the peer's drivers.
+ * Owns the links by peer id, and the sockets that have not shaken hands. Always true: at most one link a peer is used; of
+ * two dialled at once by both sides, both keep the one that the smaller id dialled; of every link there was, its end is
+ * told. Called by the peer's drivers.
  */
 import type { Socket } from 'node:net';
 import { asHearsayError, HearsayError } from '../errors.js';
@@ -17,6 +18,7 @@ export interface LinksHandlers {
   opened(link: Link): void;
   message(link: Link, message: Message): void;
   heard(link: Link): void;
+  /** A link has ended; another to the same peer may have taken its place before. */
   closed(link: Link, why: HearsayError): void;
 }
 
@@ -34,9 +36,10 @@ export class Links {
   readonly #links = new Map<PeerId, Link>();
   readonly #dialling = new Map<PeerId, Promise<Link>>();
   readonly #byAddress = new Map<string, number>();
+  readonly #greeting = new Set<Socket>();
+  readonly #stopping = new AbortController();
   #sockets = 0;
   #listener: Listener | undefined;
-  #stopped = false;
 
   constructor(settings: LinkSettings, transport: Transport, handlers: LinksHandlers) {
     this.#settings = settings;
@@ -93,13 +96,11 @@ export class Links {
   async #dialAny(peer: PeerId, addresses: string[]): Promise<Link> {
     const endpoints = addresses.map(parseEndpoint).filter((e): e is Endpoint => e !== undefined);
     if (endpoints.length === 0) throw new HearsayError('unreachable', 'no address is known');
-    let won = false;
+    const over = new AbortController();
+    const signal = AbortSignal.any([over.signal, this.#stopping.signal]);
     const attempts = endpoints.map(async (endpoint, i) => {
-      if (i > 0) await new Promise((resolve) => setTimeout(resolve, i * STAGGER_MS));
-      if (won) throw new HearsayError('unreachable', 'not tried');
-      const link = await this.dial(endpoint, peer);
-      won = true;
-      return link;
+      if (i > 0) await delay(i * STAGGER_MS, signal);
+      return this.#dial(endpoint, peer, signal);
     });
     try {
       return await Promise.any(attempts);
@@ -108,6 +109,8 @@ export class Links {
       if (link) return link;
       const errors = (thrown as AggregateError).errors.map((e) => asHearsayError(e));
       throw errors.find((e) => e.code !== 'unreachable') ?? errors[0];
+    } finally {
+      over.abort();
     }
   }
 
@@ -115,12 +118,17 @@ export class Links {
    * Dials one address.
    * @param expected the peer that must answer, or undefined for any
    */
-  async dial(to: Endpoint, expected?: PeerId): Promise<Link> {
+  dial(to: Endpoint, expected?: PeerId): Promise<Link> {
+    return this.#dial(to, expected, this.#stopping.signal);
+  }
+
+  /** @param signal ends an attempt that has not connected yet */
+  async #dial(to: Endpoint, expected: PeerId | undefined, signal: AbortSignal): Promise<Link> {
     if (this.#stopped) throw new HearsayError('cancelled', 'this peer is stopping');
     if (this.#sockets >= CONNECTIONS_MAX) throw new HearsayError('limit', `over ${CONNECTIONS_MAX} connections`);
-    const socket = await this.#transport.connect(to, DIAL_MS);
+    const socket = await this.#transport.connect(to, DIAL_MS, signal);
     this.#count(socket);
-    return shakeHands(socket, true, expected, this.#settings, this.#linkHandlers, (link) => this.#admit(link));
+    return this.#greet(socket, true, expected);
   }
 
   #accept(socket: Socket): void {
@@ -136,9 +144,23 @@ export class Links {
       return;
     }
     this.#count(socket);
-    shakeHands(socket, false, undefined, this.#settings, this.#linkHandlers, (link) => this.#admit(link)).catch(() => {
+    this.#greet(socket, false, undefined).catch(() => {
       // A stranger who does not finish the handshake is none of our business; the socket is gone.
     });
+  }
+
+  async #greet(socket: Socket, dialled: boolean, expected: PeerId | undefined): Promise<Link> {
+    this.#greeting.add(socket);
+    try {
+      const admit = (link: Link) => this.#admit(link);
+      return await shakeHands(socket, dialled, expected, this.#settings, this.#linkHandlers, admit);
+    } finally {
+      this.#greeting.delete(socket);
+    }
+  }
+
+  get #stopped(): boolean {
+    return this.#stopping.signal.aborted;
   }
 
   #count(socket: Socket): void {
@@ -183,17 +205,34 @@ export class Links {
     message: (link, message) => this.#handlers.message(link, message),
     heard: (link) => this.#handlers.heard(link),
     closed: (link, why) => {
-      if (this.#links.get(link.peer) !== link) return;
-      this.#links.delete(link.peer);
+      if (this.#links.get(link.peer) === link) this.#links.delete(link.peer);
+      // Also of one that was replaced: what was asked over it is not answered any more.
       this.#handlers.closed(link, why);
     },
   };
 
   /** Closes everything; what was sent before still leaves. */
   async close(): Promise<void> {
-    this.#stopped = true;
-    const sockets = [...this.#links.values()];
-    for (const link of sockets) link.close(new HearsayError('cancelled', 'this peer is stopping'));
+    this.#stopping.abort();
+    const links = [...this.#links.values()];
+    for (const link of links) link.close(new HearsayError('cancelled', 'this peer is stopping'));
+    for (const socket of this.#greeting) socket.destroy();
     await this.#listener?.close();
   }
+}
+
+/** Waits, or rejects as soon as nobody waits for it any more. */
+function delay(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => {
+      clearTimeout(timer);
+      reject(new HearsayError('unreachable', 'not tried'));
+    };
+    const timer = setTimeout(() => {
+      signal.removeEventListener('abort', onAbort);
+      resolve();
+    }, ms);
+    if (signal.aborted) onAbort();
+    else signal.addEventListener('abort', onAbort, { once: true });
+  });
 }

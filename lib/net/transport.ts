@@ -16,8 +16,12 @@ export interface Listener {
 
 /** How streams between peers are made: plain TCP here; TLS takes this place. */
 export interface Transport {
-  /** @throws HearsayError `unreachable` */
-  connect(to: Endpoint, timeout: number): Promise<Socket>;
+  /**
+   * @param timeout ms
+   * @param signal ends the attempt
+   * @throws HearsayError `unreachable`
+   */
+  connect(to: Endpoint, timeout: number, signal: AbortSignal): Promise<Socket>;
   /** @throws HearsayError `port-taken` */
   listen(port: number, onSocket: (socket: Socket) => void): Promise<Listener>;
 }
@@ -66,20 +70,25 @@ function listenOn(port: number, host: string, onSocket: (socket: Socket) => void
 }
 
 export const plainTransport: Transport = {
-  connect({ host, port }, timeout) {
+  connect({ host, port }, timeout, signal) {
     return new Promise((resolve, reject) => {
       const socket = connect({ host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: 5000 });
+      const end = () => {
+        clearTimeout(timer);
+        signal.removeEventListener('abort', onAbort);
+      };
       const fail = (why: string) => {
+        end();
         socket.destroy();
         reject(new HearsayError('unreachable', `${formatEndpoint({ host, port })}: ${why}`));
       };
       const timer = setTimeout(() => fail('no answer'), timeout);
-      socket.once('error', (error) => {
-        clearTimeout(timer);
-        fail(error.message);
-      });
+      const onAbort = () => fail('given up');
+      socket.once('error', (error) => fail(error.message));
+      if (signal.aborted) return onAbort();
+      signal.addEventListener('abort', onAbort);
       socket.once('connect', () => {
-        clearTimeout(timer);
+        end();
         socket.removeAllListeners('error');
         resolve(socket);
       });

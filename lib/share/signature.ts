@@ -32,14 +32,17 @@ export function signatureBytes(signature: Signature): Buffer {
   return Buffer.from(signature, 'latin1');
 }
 
-/** The modification time in whole milliseconds. */
+/**
+ * The modification time in whole milliseconds: the nearest, so that a time that was set from milliseconds, as a number
+ * of seconds that is a hair too small, comes out as it went in.
+ */
 export function mtimeOf(stats: BigIntStats): number {
-  return Number(stats.mtimeNs / 1_000_000n);
+  return Math.round(Number(stats.mtimeNs / 1000n) / 1000);
 }
 
 /** When a file was last written or moved, whole milliseconds: renaming changes only the ctime. */
 export function changedAt(stats: BigIntStats): number {
-  return Math.max(Number(stats.ctimeNs / 1_000_000n), mtimeOf(stats));
+  return Math.max(Number(stats.ctimeNs / 1_000_000n), Number(stats.mtimeNs / 1_000_000n));
 }
 
 /** What an offer says of a regular file: executable where its owner may run it. Windows has no such bit. */

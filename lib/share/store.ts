@@ -55,7 +55,8 @@ export class HashStore {
   #pending = new Map<Signature, Buffer | undefined>();
   #timer: NodeJS.Timeout | undefined;
   #writing: Promise<void> = Promise.resolve();
-  #pruning: Promise<void> = Promise.resolve();
+  /** Resolves when what is too old or too much is gone. */
+  readonly pruned: Promise<void>;
   #closed = false;
   /** Set when it turned out to be damaged while in use: nothing is read any more, and it is set aside at the end. */
   #damaged = false;
@@ -66,7 +67,7 @@ export class HashStore {
     this.#level = level;
     this.#folder = folder;
     this.#now = options.now ?? Date.now;
-    this.#pruning = this.#prune(options.entriesMax ?? HASH_ENTRIES_MAX).catch((thrown) => this.#trouble(thrown));
+    this.pruned = this.#prune(options.entriesMax ?? HASH_ENTRIES_MAX).catch((thrown) => this.#trouble(thrown));
   }
 
   /**
@@ -145,7 +146,7 @@ export class HashStore {
     this.#closed = true;
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    await this.#pruning;
+    await this.pruned;
     await this.#write();
     await this.#level.close();
     if (this.#damaged) await setAside(this.#folder, this.#now());

@@ -31,6 +31,11 @@ export class FrameDecoder {
     this.#onFrame = onFrame;
   }
 
+  /** Whether a frame has begun that is not whole yet. */
+  get unfinished(): boolean {
+    return this.#filled > 0;
+  }
+
   /**
    * Takes the next bytes of the stream, in any cut.
    * @throws HearsayError `bad-message`: close the connection, the stream has no meaning from here on

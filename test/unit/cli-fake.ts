@@ -9,6 +9,7 @@ import type {
   ListQuery,
   PeerRow,
   ShareEvent,
+  SourcesRow,
   StatusReport,
   TraceRecord,
 } from '../../lib/api.js';
@@ -59,6 +60,7 @@ export class FakeApi implements Api {
   files: FileRow[] = [];
   away: string[] = [];
   others: PeerRow[] = [];
+  held: SourcesRow[] = [];
   changes: (signal: AbortSignal) => AsyncIterable<FollowEvent> = async function* () {};
   events: (query: GetQuery, signal: AbortSignal) => AsyncIterable<GetEvent> = async function* () {};
   messages: (signal: AbortSignal) => AsyncIterable<TraceRecord> = async function* () {};
@@ -73,6 +75,12 @@ export class FakeApi implements Api {
   follow(query: ListQuery, signal: AbortSignal): AsyncIterable<FollowEvent> {
     this.asked.push(query);
     return this.changes(signal);
+  }
+
+  async sources(what: string, from?: string[]): Promise<SourcesRow[]> {
+    this.asked.push({ what, from });
+    if (this.fails) throw this.fails;
+    return this.held;
   }
 
   async peers(): Promise<PeerRow[]> {

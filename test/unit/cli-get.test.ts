@@ -3,7 +3,7 @@ import { join, resolve, sep } from 'node:path';
 import test from 'ava';
 import type { GetEvent, GetQuery } from '../../lib/api.js';
 import { destination } from '../../lib/cli/get.js';
-import { ALICE, aborted, BOB, FakeApi, FakeIo, failure, ID, objects, type } from './cli-fake.js';
+import { ALICE, aborted, BOB, FakeApi, FakeIo, failure, ID, objects, peerRow, type } from './cli-fake.js';
 
 type Done = Extract<GetEvent, { event: 'done' }>;
 
@@ -76,7 +76,7 @@ test('a line a file, and what was here already', async (t) => {
   const fake = api(
     { event: 'start', files: 3, bytes: 3000 },
     { event: 'progress', path: 'a', verified: 500, size: 1000, sources: 2 },
-    done('a'),
+    done('a', { size: 2 ** 20, received: 2 ** 20 }),
     done('b\x1b', { already: true, received: 0, sources: [] }),
     done('c', { received: 0, sources: [] }),
     end(3),
@@ -84,7 +84,7 @@ test('a line a file, and what was here already', async (t) => {
   const { status, out, err, closed } = await type(['get', 'x'], { api: fake });
   t.is(status, 0);
   t.deepEqual(out.split('\n'), [
-    'got a (1000 B, 0.5 s, 2.0 KiB/s, from alice, bob)',
+    'got a (1.0 MiB, 0.5 s, 2.0 MiB/s, from alice, bob)',
     'already here b\\u{1b}',
     'got c (1000 B, 0.5 s, from what was here)',
     '',
@@ -172,6 +172,18 @@ test('what stops everything is told as it is thrown', async (t) => {
   const json = await type(['get', 'x', '--json'], { api: fake });
   t.is(json.status, 4);
   t.like(objects(json.out)[0], { event: 'error', error: { code: 'ambiguous' } });
+});
+
+test('nothing like that: how many answered, or what to look at', async (t) => {
+  const fake = api({ event: 'error', error: { code: 'not-found', message: 'nobody offers x' } }, end(0, 1));
+  const alone = await type(['get', 'x'], { api: fake });
+  t.is(alone.status, 3);
+  t.regex(alone.err, /^hearsay: nobody offers x\n.*\nno peer answered/);
+  fake.others = [peerRow()];
+  const unreached = new Map([['nas', failure('unreachable', 'refused')]]);
+  const { err } = await type(['get', 'x'], { api: fake, unreached });
+  t.regex(err, /nas cannot be reached: refused\n1 peer answered \(alice\), `hearsay find WORD` searches/);
+  t.false((await type(['get', 'x', '--quiet'], { api: fake })).err.includes('answered'));
 });
 
 test('Ctrl-C waits for the end and says how to go on', async (t) => {

@@ -254,3 +254,33 @@ test('colours only on a terminal without NO_COLOR', async (t) => {
   t.false(await shown(true, { NO_COLOR: '1' }));
   t.false(await shown(true, { TERM: 'dumb' }));
 });
+
+test('ls --sources tells which chunks each source holds', async (t) => {
+  const api = new FakeApi();
+  const held = [
+    { ...ALICE, have: 8, ranges: [[0, 7]] as [number, number][] },
+    {
+      ...BOB,
+      have: 3,
+      ranges: [
+        [0, 0],
+        [4, 5],
+      ] as [number, number][],
+    },
+  ];
+  api.held = [{ path: 'a/film', size: 2 ** 21, id: ID, chunks: 8, sources: held }];
+  const { status, out } = await type(['ls', '--sources', 'film', '--from', 'alice'], { api });
+  t.is(status, 0);
+  t.deepEqual(out.split('\n'), [
+    `a/film  2.0 MiB, 8 chunks, #${ID.slice(0, 12)}`,
+    '  alice  all',
+    '  bob    3 of 8: 1, 5-6',
+    '',
+  ]);
+  t.deepEqual(api.asked, [{ what: 'film', from: ['alice'] }]);
+  const json = await type(['ls', '--sources', 'film', '--json'], { api });
+  t.deepEqual(JSON.parse(json.out), { files: api.held });
+  api.held = [];
+  t.is((await type(['ls', '--sources', 'film'], { api })).status, 3);
+  t.is((await type(['ls', 'x', '--sources', 'film'], { api })).status, 2);
+});

@@ -55,6 +55,9 @@ test('every method comes through as it is', async (t) => {
   t.deepEqual(await running.list(query), { files: api.files, away: ['carol'] });
   t.deepEqual(api.asked, [query]);
   t.deepEqual(await running.peers(), api.others);
+  api.held = [{ path: 'p', size: 1, id: null, chunks: 1, sources: [] }];
+  t.deepEqual(await running.sources('p', ['x']), api.held);
+  t.deepEqual(api.asked.at(-1), { what: 'p', from: ['x'] });
   t.deepEqual(await running.status(), STATUS);
   const changes: FollowEvent[] = [{ ...row('c'), event: 'added' }];
   api.changes = async function* () {
