@@ -1,0 +1,137 @@
+import test from 'ava';
+import { SMALL_BATCH_MAX } from '../../lib/limits.js';
+import { Batch, type BatchEffect } from '../../lib/transfer/batch.js';
+
+const files = (count: number, peers: string[], size = 1000) => Array.from({ length: count }, () => ({ size, peers }));
+const requests = (effects: BatchEffect[]) => effects.filter((e) => e.kind === 'request');
+const failures = (effects: BatchEffect[]) => effects.filter((e) => e.kind === 'failed');
+
+/** Runs a batch whose sources answer everything at once, as told by `answer`. */
+function runAll(
+  batch: Batch,
+  first: BatchEffect[],
+  answer: (peer: string, file: number) => 'ok' | 'not-found' | 'wrong-content',
+) {
+  const asked = new Map<string, number>();
+  const failed: number[] = [];
+  const dropped: string[] = [];
+  let complete = false;
+  const queue = [...first];
+  for (let effect = queue.shift(); effect; effect = queue.shift()) {
+    if (effect.kind === 'failed') failed.push(effect.file);
+    if (effect.kind === 'drop') dropped.push(effect.peer);
+    if (effect.kind === 'complete') complete = true;
+    if (effect.kind !== 'request') continue;
+    const { peer } = effect;
+    asked.set(peer, (asked.get(peer) ?? 0) + 1);
+    for (const file of effect.files) {
+      if (!batch.expects(file, peer)) continue;
+      const said = answer(peer, file);
+      queue.push(...batch.handle({ kind: 'settled', file, peer, code: said === 'ok' ? undefined : said }, 1));
+    }
+  }
+  return { asked, failed, dropped, complete };
+}
+
+test('many files travel in few requests', (t) => {
+  const batch = new Batch(files(1000, ['a']));
+  const { asked, complete, failed } = runAll(batch, batch.handle({ kind: 'source', peer: 'a' }, 0), () => 'ok');
+  t.true(complete);
+  t.deepEqual(failed, []);
+  t.is(asked.get('a'), Math.ceil(1000 / SMALL_BATCH_MAX));
+});
+
+test('two sources share the files, and no file is asked of both', (t) => {
+  const batch = new Batch(files(1000, ['a', 'b']));
+  const first = [...batch.handle({ kind: 'source', peer: 'a' }, 0), ...batch.handle({ kind: 'source', peer: 'b' }, 0)];
+  const seen = new Map<number, string[]>();
+  const { complete } = runAll(batch, first, (peer, file) => {
+    seen.set(file, [...(seen.get(file) ?? []), peer]);
+    return 'ok';
+  });
+  t.true(complete);
+  t.is(seen.size, 1000);
+  t.true([...seen.values()].every((peers) => peers.length === 1));
+  const ofA = [...seen.values()].filter(([peer]) => peer === 'a').length;
+  t.true(ofA > 200 && ofA < 800, `${ofA}`);
+});
+
+test('what one source does not have is asked of another, and fails only when nobody has it', (t) => {
+  const batch = new Batch(files(10, ['a', 'b']));
+  const first = [...batch.handle({ kind: 'source', peer: 'a' }, 0), ...batch.handle({ kind: 'source', peer: 'b' }, 0)];
+  const { complete, failed } = runAll(batch, first, (peer, file) => (peer === 'a' || file === 3 ? 'not-found' : 'ok'));
+  t.true(complete);
+  t.deepEqual(failed, [3]);
+});
+
+test('a wrong content is asked of the only source once more; the second one drops it', (t) => {
+  const heals = new Batch(files(5, ['a']));
+  let wrong = 1;
+  const healed = runAll(heals, heals.handle({ kind: 'source', peer: 'a' }, 0), (_, file) =>
+    file === 2 && wrong-- > 0 ? 'wrong-content' : 'ok',
+  );
+  t.deepEqual([healed.complete, healed.failed, healed.dropped], [true, [], []]);
+
+  const lies = new Batch(files(5, ['a']));
+  const lied = runAll(lies, lies.handle({ kind: 'source', peer: 'a' }, 0), () => 'wrong-content');
+  t.deepEqual(lied.dropped, ['a']);
+  t.true(lied.complete);
+  t.is(lied.failed.length, 5);
+});
+
+test('a source that is gone gives back what it was asked for', (t) => {
+  const batch = new Batch(files(50, ['a', 'b']));
+  batch.handle({ kind: 'source', peer: 'a' }, 0);
+  const after = batch.handle({ kind: 'source', peer: 'b' }, 0);
+  const more = batch.handle({ kind: 'source-gone', peer: 'a', code: 'unreachable' }, 5);
+  const { complete, failed, asked } = runAll(batch, [...after, ...more], () => 'ok');
+  t.true(complete);
+  t.deepEqual(failed, []);
+  t.deepEqual([...asked.keys()], ['b']);
+});
+
+test('where no source is left, what waits fails with the reason', (t) => {
+  const batch = new Batch(files(3, ['a']));
+  batch.handle({ kind: 'source', peer: 'a' }, 0);
+  const effects = batch.handle({ kind: 'source-gone', peer: 'a', code: 'unreachable' }, 5);
+  t.is(failures(effects).length, 3);
+  t.true(failures(effects).every((e) => e.code === 'unreachable'));
+  t.true(effects.some((e) => e.kind === 'complete'));
+});
+
+test('a silent source is asked again when it is the only one, and gives back when it is not', (t) => {
+  const alone = new Batch(files(3, ['a']));
+  alone.handle({ kind: 'source', peer: 'a' }, 0);
+  const again = requests(alone.handle({ kind: 'timer' }, 3500));
+  t.deepEqual(
+    again.map((e) => [e.peer, [...e.files].sort()]),
+    [['a', [0, 1, 2]]],
+  );
+  const both = new Batch(files(3, ['a', 'b']));
+  both.handle({ kind: 'source', peer: 'a' }, 0);
+  both.handle({ kind: 'source', peer: 'b' }, 3400);
+  const other = requests(both.handle({ kind: 'timer' }, 3500));
+  t.deepEqual(
+    other.map((e) => e.peer),
+    ['b'],
+  );
+  t.false(both.expects(0, 'a'), 'what it sends now is not written');
+  t.true(both.expects(0, 'b'));
+});
+
+test('bytes that come in are a sign of life', (t) => {
+  const batch = new Batch(files(3, ['a']));
+  batch.handle({ kind: 'source', peer: 'a' }, 0);
+  batch.handle({ kind: 'heard', peer: 'a' }, 3000);
+  t.deepEqual(requests(batch.handle({ kind: 'timer' }, 3500)), []);
+});
+
+test('a full disk fails a file whoever sends it', (t) => {
+  const batch = new Batch(files(1, ['a', 'b']));
+  batch.handle({ kind: 'source', peer: 'a' }, 0);
+  const effects = batch.handle({ kind: 'settled', file: 0, peer: 'a', code: 'disk-full' }, 1);
+  t.deepEqual(
+    failures(effects).map((e) => e.code),
+    ['disk-full'],
+  );
+});
