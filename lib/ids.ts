@@ -8,13 +8,16 @@ export type PeerId = string;
 /** How the key's hash is told from any other hash of the same bytes. */
 const DOMAIN = 'hearsay peer key 1\0';
 
-/** The 80 bits of an id that a key stands for, five at a time, as ulid's own random source. */
+/** The first 80 bits of the key's hash, five to a character, as ulid's own random source. */
 function keyBits(key: Uint8Array): Random {
   const hash = blake3(Buffer.concat([Buffer.from(DOMAIN), key]));
-  let bit = 0;
+  // ulid draws the last of the 16 characters first.
+  let character = 16;
   return () => {
+    character--;
     let five = 0;
-    for (let i = 0; i < 5; i++, bit++) five = (five << 1) | ((hash[bit >> 3] >> (7 - (bit & 7))) & 1);
+    for (let bit = character * 5; bit < character * 5 + 5; bit++)
+      five = (five << 1) | ((hash[bit >> 3] >> (7 - (bit & 7))) & 1);
     // ulid takes floor(random * 32); the half keeps it clear of rounding.
     return (five + 0.5) / 32;
   };
@@ -31,7 +34,7 @@ export function peerId(key: Uint8Array, born: Millis): PeerId {
 
 /** Whether an id belongs to a key: an id that comes with another key is invalid, not a rival. */
 export function idFitsKey(id: PeerId, key: Uint8Array): boolean {
-  return isPeerId(id) && key.length === 32 && peerId(key, 0).slice(10) === id.slice(10);
+  return isPeerId(id) && key.length === 32 && peerId(key, 1).slice(10) === id.slice(10);
 }
 
 /** Whether a string is a peer id in its one canonical form: upper case. */

@@ -4,23 +4,25 @@
  * by onChanges, in order, makes up what find and byId know; an id belongs to the state in which a file was last seen.
  * Called by the peer.
  */
-import { realpath, stat } from 'node:fs/promises';
+import { realpath } from 'node:fs/promises';
 import { asHearsayError, HearsayError } from '../errors.js';
 import { blake3 } from '../hash.js';
 import { SMALL_MAX } from '../limits.js';
 import { printable } from '../names.js';
 import { chunkCount, contentId, HASH_BYTES } from '../transfer/content.js';
+import { Batch } from './batch.js';
 import { DiskPool } from './disk-pool.js';
 import { type Entry, fileOf, type ShareSpec, type ShareState } from './entry.js';
+import { changed, stateOf, troubleOf } from './file-state.js';
 import { Hasher } from './hasher.js';
 import { Looks } from './looks.js';
 import { Notes } from './notes.js';
 import { checkNames } from './resolve.js';
 import type { Found } from './scan.js';
-import { changedAt, fileKind, mtimeOf, type Signature, signatureOf } from './signature.js';
+import type { Signature } from './signature.js';
 import { readWhole, SourceFile, type SourceOwner } from './source.js';
 import type { HashStore } from './store.js';
-import { type CatalogueChange, type Folder, Tree } from './tree.js';
+import { type CatalogueChange, Tree } from './tree.js';
 import { ShareWatch, type WatchOptions } from './watch.js';
 
 export type { CatalogueChange } from './tree.js';
@@ -40,9 +42,6 @@ const IDENTIFY_MAX = 8192;
 const HASH_TRIES = 4;
 /** Different warnings remembered, so that none is repeated at every scan. */
 const WARNINGS_MAX = 1000;
-/** Codes of the system for a file that is not there, and for when it lets us open no more. */
-const GONE = ['ENOENT', 'ENOTDIR', 'ELOOP'];
-const EXHAUSTED = ['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN'];
 
 export interface CatalogueOptions {
   shares: readonly ShareSpec[];
@@ -90,8 +89,7 @@ export class Catalogue {
   readonly #warned = new Set<string>();
   readonly #owner: SourceOwner;
   #idle: (() => void)[] = [];
-  #changes: CatalogueChange[] = [];
-  #flush: NodeJS.Timeout | undefined;
+  readonly #changes: Batch<CatalogueChange>;
   #started = false;
   #stopped = false;
   /** Resolves when the first scan of all shares is done. */
@@ -108,10 +106,11 @@ export class Catalogue {
     this.scanned = new Promise((resolve) => {
       this.#scanned = resolve;
     });
+    this.#changes = new Batch(CHANGES_MAX, CHANGES_MS, options.onChanges);
     this.#tree = new Tree({
-      change: (change) => this.#tell(change),
+      change: (change) => this.#changes.add(change),
       emptied: (path) => this.#looks.look(path, true),
-      gone: (folder: Folder) => this.#watches.get(folder.share.name)?.gone(folder.path),
+      gone: (share, path) => this.#watches.get(share.name)?.gone(path),
     });
     this.#looks = new Looks(
       {
@@ -158,7 +157,7 @@ export class Catalogue {
       if (begun[i].late()) void begun[i].watched.then(() => this.#looks.all(share));
     });
     void Promise.all(scans).then(() => {
-      this.#flushChanges();
+      this.#changes.flush();
       this.#scanDone = true;
       this.#scanned();
       this.#checkIdle();
@@ -272,7 +271,7 @@ export class Catalogue {
   async stop(): Promise<void> {
     if (this.#stopped) return;
     this.#stopped = true;
-    clearTimeout(this.#flush);
+    this.#changes.close();
     await Promise.all([this.#looks.stop(), this.#hasher.stop()]);
     await Promise.all([...this.#watches.values()].map((watch) => watch.stop()));
     await this.#pool.close();
@@ -289,7 +288,7 @@ export class Catalogue {
 
   #checkIdle(): void {
     if (!this.#isIdle) return;
-    this.#flushChanges();
+    this.#changes.flush();
     for (const done of this.#idle.splice(0)) done();
   }
 
@@ -350,7 +349,7 @@ export class Catalogue {
   /** Brings the offer of a file up to what it is now. */
   async #renew(entry: Entry): Promise<'same' | 'changed' | 'gone'> {
     const { share, path } = entry;
-    const result = await lookAt(path, entry.file).catch((thrown) => troubleOf(path, thrown));
+    const result = await stateOf(path, entry.file).catch((thrown) => troubleOf(path, thrown));
     const root = await realpath(share.path).catch(() => undefined);
     if (!entry.live || this.#stopped) return this.find(path) ? 'changed' : 'gone';
     if (result instanceof HearsayError) {
@@ -455,21 +454,6 @@ export class Catalogue {
     for (const done of waiting) done();
   }
 
-  #tell(change: CatalogueChange): void {
-    if (this.#stopped) return;
-    this.#changes.push(change);
-    if (this.#changes.length >= CHANGES_MAX) this.#flushChanges();
-    else this.#flush ??= setTimeout(() => this.#flushChanges(), CHANGES_MS);
-  }
-
-  #flushChanges(): void {
-    clearTimeout(this.#flush);
-    this.#flush = undefined;
-    const changes = this.#changes;
-    this.#changes = [];
-    if (changes.length > 0 && !this.#stopped) this.#options.onChanges(changes);
-  }
-
   #warn(message: string): void {
     if (this.#stopped || this.#warned.has(message)) return;
     if (this.#warned.size >= WARNINGS_MAX) this.#warned.clear();
@@ -479,33 +463,3 @@ export class Catalogue {
 }
 
 const EMPTY_ID = contentId(0, new Uint8Array(0));
-
-function changed(path: string): HearsayError {
-  return new HearsayError('changed', `${printable(path)} is not what was offered any more`);
-}
-
-/** What an error of the system says of an offered file: `not-found`, `limit` where it says nothing, `not-readable`. */
-function troubleOf(path: string, thrown: unknown): HearsayError {
-  if (thrown instanceof HearsayError) return thrown;
-  const code = (thrown as NodeJS.ErrnoException).code ?? String(thrown);
-  const kind = GONE.includes(code) ? 'not-found' : EXHAUSTED.includes(code) ? 'limit' : 'not-readable';
-  return new HearsayError(kind, `${printable(path)} (${code})`, { cause: thrown });
-}
-
-/**
- * A file as it is now, and where it really is.
- * @throws Error of the system; HearsayError `not-found` where it is no regular file
- */
-async function lookAt(path: string, file: string): Promise<{ found: Found; real: string }> {
-  const stats = await stat(file, { bigint: true });
-  if (!stats.isFile()) throw new HearsayError('not-found', `${printable(path)} is no file`);
-  const found: Found = {
-    path,
-    kind: fileKind(stats),
-    size: Number(stats.size),
-    mtime: mtimeOf(stats),
-    changed: changedAt(stats),
-    signature: signatureOf(stats),
-  };
-  return { found, real: await realpath(file) };
-}

@@ -1,6 +1,7 @@
-import { statfs } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { lstat, statfs } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { HearsayError } from '../errors.js';
+import { hiddenNames } from './partial-names.js';
 import { codeOf } from './place-land.js';
 
 const UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
@@ -29,6 +30,12 @@ export async function freeSpace(folder: string): Promise<number | undefined> {
       if (codeOf(error) !== 'ENOENT' || dirname(at) === at) return undefined;
     }
   }
+}
+
+/** Bytes of the disk that an earlier attempt's partial of a file has taken already; a hole in it has taken none. */
+export async function takenByPartial(folder: string, name: string): Promise<number> {
+  const found = await lstat(join(folder, hiddenNames(name).part)).catch(() => undefined);
+  return found?.isFile() ? found.blocks * 512 : 0;
 }
 
 /**

@@ -36,8 +36,8 @@ export interface TreeEvents {
   change(change: CatalogueChange): void;
   /** A folder has lost the last of what was offered in it; it may be there still. */
   emptied(path: string): void;
-  /** A folder is no more. */
-  gone(folder: Folder): void;
+  /** A folder is no more, or a share that is a file. */
+  gone(share: ShareState, path: string): void;
 }
 
 const parentOf = (path: string) => path.slice(0, Math.max(0, path.lastIndexOf('/')));
@@ -199,6 +199,7 @@ export class Tree {
       this.#uncount(node);
       node.live = false;
       this.#withdraw(node.path);
+      if (node.path === node.share.name) this.#events.gone(node.share, node.path);
       yield;
       return;
     }
@@ -206,7 +207,7 @@ export class Tree {
     node.children.clear();
     if (node.offered) this.#withdraw(node.path);
     node.offered = false;
-    this.#events.gone(node);
+    this.#events.gone(node.share, node.path);
   }
 
   #withdraw(path: string): void {

@@ -1,6 +1,6 @@
 import { realpath } from 'node:fs/promises';
 import { relative, sep } from 'node:path';
-import parcel, { type AsyncSubscription } from '@parcel/watcher';
+import type { AsyncSubscription } from '@parcel/watcher';
 import { IGNORE_FILE } from './ignore.js';
 
 /** What is told of a watched tree. */
@@ -21,6 +21,8 @@ export interface TreeWatchEvents {
 export async function watchTree(root: string, events: TreeWatchEvents): Promise<AsyncSubscription> {
   // The system tells the real paths, whichever way the root was named.
   const real = await realpath(root);
+  // Only now, as its native part can be loaded by one thread of a process at a time.
+  const { default: parcel } = await import('@parcel/watcher');
   return parcel.subscribe(real, (error, happened) => {
     if (error) events.broken(error.message);
     for (const { path, type } of happened ?? []) {

@@ -83,8 +83,10 @@ export class ShareWatch {
     return this.#folders?.add(path, fileOf(this.#share, path), identity) ?? false;
   }
 
-  /** A folder is no more. */
+  /** A folder is no more, or the root. */
   gone(path: string): void {
+    // It may come back as it was before it is next looked at.
+    if (path === this.#share.name) this.#root = undefined;
     this.#folders?.remove(path);
   }
 

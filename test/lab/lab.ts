@@ -1,9 +1,9 @@
 /**
- * A LAN on one machine: hosts are network namespaces, each with a card eth0 on a bridge, which has a namespace of its own,
- * so that the machine's own network is not touched. No default route, no name server, IPv4 10.47.0.N/24 and IPv6
+ * A LAN on one machine: hosts are network namespaces, each with a card eth0 on a bridge, which has a namespace of its
+ * own, so that the machine's own network is not touched. No default route, no name server, IPv4 10.47.0.N/24 and IPv6
  * link-local addresses.
- * Owns the namespaces, what runs in them, and a temporary folder. Always true: after close() nothing of it is left; what a
- * killed run left behind is removed by the next. Needs root on Linux: see labReason(). Used by test/lab/*.test.ts.
+ * Owns the namespaces, what runs in them, and a temporary folder. Always true: after close() nothing of it is left; what
+ * a killed run left behind is removed by the next. Needs root on Linux: see labReason(). Used by test/lab/*.test.ts.
  */
 import { execFile, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -83,14 +83,15 @@ async function removeNamespace(name: string): Promise<void> {
   await ip('netns', 'delete', name).catch(() => {});
 }
 
-/** Removes what runs that were killed left behind. */
+/** Removes what killed runs left behind: namespaces and temporary folders with the id of a process that is no more. */
 async function sweep(): Promise<void> {
-  const folder = '/run/netns';
-  if (!existsSync(folder)) return;
-  for (const name of readdirSync(folder)) {
-    const pid = new RegExp(`^${PREFIX}-(\\d+)-`).exec(name)?.[1];
-    if (pid && !existsSync(`/proc/${pid}`)) await removeNamespace(name);
-  }
+  const left = (folder: string) =>
+    (existsSync(folder) ? readdirSync(folder) : []).filter((name) => {
+      const pid = new RegExp(`^${PREFIX}-(\\d+)-`).exec(name)?.[1];
+      return pid !== undefined && !existsSync(`/proc/${pid}`);
+    });
+  for (const name of left('/run/netns')) await removeNamespace(name);
+  for (const name of left(tmpdir())) await rm(join(tmpdir(), name), { recursive: true, force: true });
 }
 
 export class Host {
@@ -262,7 +263,7 @@ export class Lab {
     const all = typeof links === 'number' ? new Array<LinkOptions>(links).fill({}) : links;
     const id = `${PREFIX}-${process.pid}-${randomBytes(3).toString('hex')}`;
     const bridge = `${id}-bridge`;
-    const folder = await mkdtemp(join(tmpdir(), `${PREFIX}-`));
+    const folder = await mkdtemp(join(tmpdir(), `${PREFIX}-${process.pid}-`));
     const hosts = all.map((_, i) => new Host(i + 1, `${id}-${i + 1}`, bridge, join(folder, `host${i + 1}`)));
     const lab = new Lab(hosts, bridge, folder);
     try {

@@ -34,7 +34,11 @@ const GOLDEN: [string, Buffer, string][] = [
   ['exactly one chunk', sample(256 * KIB), '0d61361931176be39edcba0359a58f1c3d3d027528d608baaea934e9ffec986f'],
   ['one chunk and one byte', sample(256 * KIB + 1), 'b12108ce27314c2fe6f90c90c85bf1ffcf56a4bb5a4cb8dcb7b09e4cdf7faba9'],
   ['three chunks', sample(3 * 256 * KIB), 'd71a56a0e8e568d414a13766bf8d7c380872308c89098638c14db1a64044d6ab'],
-  ['five chunks, the last short', sample(4 * 256 * KIB + 1000), '2e4f4c04eb5c39d00a92be3a415b8d1f830d7bef4d2a290bb61759890e6bacf0'],
+  [
+    'five chunks, the last short',
+    sample(4 * 256 * KIB + 1000),
+    '2e4f4c04eb5c39d00a92be3a415b8d1f830d7bef4d2a290bb61759890e6bacf0',
+  ],
 ];
 
 for (const [name, data, id] of GOLDEN) {
@@ -56,10 +60,15 @@ test('the id put together by hand, as the protocol chapter says it', (t) => {
 });
 
 test('the chunk size steps up after 128 MiB and after 4 GiB', (t) => {
-  t.deepEqual(
-    [0, 1, 128 * MIB, 128 * MIB + 1, 4 * GIB, 4 * GIB + 1, 2 ** 50].map(chunkSizeOf),
-    [256 * KIB, 256 * KIB, 256 * KIB, MIB, MIB, 4 * MIB, 4 * MIB],
-  );
+  t.deepEqual([0, 1, 128 * MIB, 128 * MIB + 1, 4 * GIB, 4 * GIB + 1, 2 ** 50].map(chunkSizeOf), [
+    256 * KIB,
+    256 * KIB,
+    256 * KIB,
+    MIB,
+    MIB,
+    4 * MIB,
+    4 * MIB,
+  ]);
   t.deepEqual([0, 1, 256 * KIB, 256 * KIB + 1, 128 * MIB, 128 * MIB + 1].map(chunkCount), [0, 1, 1, 2, 512, 129]);
 });
 

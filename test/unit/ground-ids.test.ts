@@ -26,7 +26,7 @@ test('the 80 bits are those of the hash, in base 32, and stay so in every versio
   let bits = BigInt(`0x${hash.subarray(0, 10).toString('hex')}`);
   // A ULID's characters are drawn from its last to its first: the hash begins at the end.
   let text = '';
-  for (let i = 0; i < 16; i++, bits >>= 5n) text += '0123456789ABCDEFGHJKMNPQRSTVWXYZ'[Number(bits & 31n)];
+  for (let i = 0; i < 16; i++, bits >>= 5n) text = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'[Number(bits & 31n)] + text;
   t.is(peerId(key(7), 1_700_000_000_000), `01HF7YAT00${text}`);
   t.is(text, 'G3A82CXGYHJW2Z4C');
 });

@@ -1,9 +1,11 @@
 /** What the tests of the share floor have in common: folders that go away, and a catalogue that can be waited for. */
+import type { watch } from 'node:fs';
 import { mkdir, mkdtemp, realpath, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import { Catalogue, type CatalogueChange, type CatalogueOptions } from '../../lib/share/catalogue.js';
+import { STILL_MS } from '../../lib/share/settle.js';
 
 /** A fresh folder, removed after the test. */
 export async function folder(t: ExecutionContext): Promise<string> {
@@ -22,6 +24,11 @@ export async function write(root: string, files: Record<string, string | Uint8Ar
     if (old) await utimes(file, hourAgo, hourAgo);
   }
 }
+
+/** Stands in for fs.watch where a test is to find out by itself what changed: it tells nothing. */
+export const deaf = (() => {
+  throw Object.assign(new Error('deaf'), { code: 'EACCES' });
+}) as unknown as typeof watch;
 
 /** A running catalogue, and what it told. */
 export class Offering {
@@ -63,6 +70,8 @@ export class Offering {
     t: ExecutionContext,
     options: Pick<CatalogueOptions, 'shares'> & Partial<CatalogueOptions>,
   ): Promise<Offering> {
+    // What the test wrote just now must have been still for so long to be offered by the first scan.
+    if (!options.now) await new Promise((resolve) => setTimeout(resolve, STILL_MS + 10));
     const offering = new Offering(options);
     t.teardown(() => offering.catalogue.stop());
     await offering.catalogue.start();

@@ -3,8 +3,8 @@ import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import test from 'ava';
-import { Scan, type ScanJob } from '../../lib/share/scan.js';
 import { Rules } from '../../lib/share/ignore.js';
+import { Scan, type ScanJob } from '../../lib/share/scan.js';
 import { folder, write } from './share-help.js';
 
 function scan(root: string, more: Partial<ScanJob> = {}) {
@@ -87,7 +87,10 @@ onUnix('neither dotfiles, nor sockets, pipes and devices', async (t) => {
   const { files, warnings } = scan(root);
   t.deepEqual(files, ['s/a/ok']);
   t.deepEqual(warnings, []);
-  t.deepEqual(scan(root, { paths: ['s/.git', 's/.git/config', 's/a/.hearsay-0123456789abcdef.part', 's/pipe'] }).found, []);
+  t.deepEqual(
+    scan(root, { paths: ['s/.git', 's/.git/config', 's/a/.hearsay-0123456789abcdef.part', 's/pipe'] }).found,
+    [],
+  );
 });
 
 onUnix('links that lead outside or nowhere are not followed', async (t) => {
@@ -146,7 +149,10 @@ onUnix('a link cannot bring back what is hidden, ignored or never shared', async
   }
   const { files } = scan(root, { never: [join(root, 'state')] });
   t.deepEqual(files, ['s/linked/r.txt', 's/real/r.txt']);
-  t.deepEqual(scan(root, { paths: ['s/state/identity', 's/priv/p.txt', 's/linked/r.tmp'], never: [join(root, 'state')] }).found, []);
+  t.deepEqual(
+    scan(root, { paths: ['s/state/identity', 's/priv/p.txt', 's/linked/r.tmp'], never: [join(root, 'state')] }).found,
+    [],
+  );
 });
 
 test('.hearsayignore at every level', async (t) => {
@@ -185,15 +191,30 @@ git('the rules are those of git', async (t) => {
     'sub/[odd] *name': 'x.txt\n/y.txt\n!z.o\n',
   };
   const folders = ['', 'sub/', 'sub/[odd] *name/', 'sub/in/', 'd1/', 'foo/', 'sub/foo/', 'x/', 'x/y/', 'sub/q.d/'];
-  const names = ['a.o', 'only-top', 'keep', 'deep', 'a b', '#hash', '!bang', 'tied', 'ner', '#sub', 'x.txt', 'y.txt']
-    .concat(['z.o', 'z', 'a.c', 'c.c', 'trail', 'esc ', 'r']);
+  const names = [
+    'a.o',
+    'only-top',
+    'keep',
+    'deep',
+    'a b',
+    '#hash',
+    '!bang',
+    'tied',
+    'ner',
+    '#sub',
+    'x.txt',
+    'y.txt',
+  ].concat(['z.o', 'z', 'a.c', 'c.c', 'trail', 'esc ', 'r']);
   const paths = folders.flatMap((one) => names.map((name) => one + name));
   await write(root, Object.fromEntries(paths.map((path) => [path, ''])));
   for (const [where, text] of Object.entries(rules)) {
     await write(root, { [join(where, '.gitignore')]: text, [join(where, '.hearsayignore')]: text });
   }
   execFileSync('git', ['init', '-q'], { cwd: root });
-  const shown = execFileSync('git', ['ls-files', '-z', '--others', '--exclude-standard'], { cwd: root, encoding: 'utf8' });
+  const shown = execFileSync('git', ['ls-files', '-z', '--others', '--exclude-standard'], {
+    cwd: root,
+    encoding: 'utf8',
+  });
   const expected = shown.split('\0').filter((path) => path !== '' && !/(^|\/)\.(git|hearsay)ignore$/.test(path));
   t.true(expected.length > 50 && expected.length < paths.length);
   t.deepEqual(scan(root).files, expected.map((path) => `s/${path}`).sort());
@@ -210,13 +231,16 @@ asRoot('what may not be read is left out with a warning (as another user)', asyn
   await chmod(root, 0o755);
   await chmod(join(root, 'shut'), 0o700);
   await chmod(join(root, 'secret'), 0o600);
-  process.seteuid?.(65534);
-  let result: ReturnType<typeof scan>;
-  try {
-    result = scan(root);
-  } finally {
-    process.seteuid?.(0);
-  }
+  const program = `
+    import { Scan } from ${JSON.stringify(new URL('../../lib/share/scan.js', import.meta.url).href)};
+    const files = [], warnings = [];
+    const job = { name: 's', root: process.argv[1], paths: ['s'], taken: [], never: [] };
+    const found = ({ path, kind }) => kind !== 'folder' && files.push(path);
+    new Scan(job, { found, link() {}, warn: (message) => warnings.push(message) }).run();
+    console.log(JSON.stringify({ files: files.sort(), warnings }));`;
+  const args = ['--input-type=module', '-e', program, root];
+  const child = spawnSync(process.execPath, args, { uid: 65534, gid: 65534, encoding: 'utf8' });
+  const result: { files: string[]; warnings: string[] } = JSON.parse(child.stdout);
   t.deepEqual(result.files, ['s/ok', 's/open/x']);
   t.is(result.warnings.filter((warning) => warning.includes('EACCES')).length, 2);
 });
