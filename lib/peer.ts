@@ -93,6 +93,7 @@ export class Peer implements Api {
   readonly #catalogue: Catalogue | undefined;
   readonly #store: HashStore | undefined;
   readonly #closers: (() => void)[] = [];
+  readonly #gets = new Set<Promise<void>>();
   #multicast: Multicast | undefined;
   #stopping: Promise<void> | undefined;
 
@@ -234,7 +235,8 @@ export class Peer implements Api {
     this.#server.stop();
     this.#changes.end();
     for (const close of this.#closers.splice(0)) close();
-    await delay(GOODBYE_MS);
+    // Gets put their partials away while the goodbye leaves.
+    await Promise.all([delay(GOODBYE_MS), ...this.#gets]);
     await Promise.all([this.#links.close(), this.#multicast?.close(), this.#catalogue?.stop()]);
     await this.#store?.close();
   }
@@ -340,7 +342,8 @@ export class Peer implements Api {
     const all = AbortSignal.any([signal, abort.signal, this.#abort.signal]);
     const out = new Stream<GetEvent>(() => abort.abort(new HearsayError('interrupted', 'nobody waits for it')));
     const get = new Get(query, this.#getting, out, all, this.#settled.timeout * 1000);
-    void get.run();
+    const run: Promise<void> = get.run().finally(() => this.#gets.delete(run));
+    this.#gets.add(run);
     return out;
   }
 

@@ -17,6 +17,11 @@ export interface FetchContext {
   nameOf(peer: PeerId): PeerName;
   /** Peers that offer this content now, other than this one. */
   holders(id: string): PeerId[];
+  /**
+   * Calls back for each other peer that turns out to have this content, under whatever name; a one-shot, which knows only
+   * what it asked for, asks around. The returned function ends it.
+   */
+  seek(id: string, then: (peer: PeerId) => void): () => void;
   /** Calls back when the content id of a peer's file becomes known; the returned function ends it. */
   whenHashed(peer: PeerId, path: string, then: (id: string) => void): () => void;
   /** Lets others fetch from what is here of a file while it is received; the returned object ends it. */

@@ -14,7 +14,7 @@ import { discardPartial } from '../share/partial-sweep.js';
 import { Place, type Spot } from '../share/place.js';
 import { compareExisting } from '../share/place-existing.js';
 import { collisions } from '../share/place-names.js';
-import { checkSpace } from '../share/place-space.js';
+import { checkSpace, takenByPartial } from '../share/place-space.js';
 import { idOfSmall } from '../transfer/content.js';
 import type { FetchContext } from './context.js';
 import { LargeFetch } from './large.js';
@@ -66,7 +66,9 @@ export class Get {
       const pieces = await this.#context.resolve(this.#query, this.#signal);
       await this.#fetch(pieces, await lookAtDest(this.#query.to));
     } catch (thrown) {
-      this.#fail(undefined, thrown);
+      // A signal throws whatever reason its owner gave it.
+      const stopped = new HearsayError('interrupted', 'stopped; what is verified is kept');
+      this.#fail(undefined, this.#signal.aborted ? stopped : thrown);
     }
     this.#out.push({ event: 'end', files: this.#files, bytes: this.#bytes, failed: this.#failed });
     this.#out.end();
@@ -122,11 +124,20 @@ export class Get {
     this.#out.push({ event: 'start', files: files.length, bytes });
     const wanted = await this.#lacking(jobs);
     if (wanted.length === 0) return;
-    const needed = wanted.reduce((sum, job) => sum + job.wanted.size, 0);
-    await checkSpace(wanted[0].spot.folder, needed);
+    await checkSpace(wanted[0].spot.folder, await this.#needed(wanted));
     const small = wanted.filter((job) => job.wanted.size <= SMALL_MAX);
     const large = wanted.filter((job) => job.wanted.size > SMALL_MAX);
     await Promise.all([this.#small(small), this.#allLarge(large)]);
+  }
+
+  /** Bytes that are still to be written: what earlier attempts have left stands on the disk already. */
+  async #needed(jobs: Job[]): Promise<number> {
+    let needed = 0;
+    for (const { wanted, spot } of jobs) {
+      const taken = wanted.size > SMALL_MAX ? await takenByPartial(spot.folder, spot.name) : 0;
+      needed += Math.max(0, wanted.size - taken);
+    }
+    return needed;
   }
 
   /** Where each file goes, its folders made; a name that cannot be stored fails that file alone. */

@@ -95,6 +95,15 @@ export class Getting implements GetContext {
       .filter((peer) => peer !== this.#parts.id);
   }
 
+  seek(id: string, then: (peer: PeerId) => void): () => void {
+    const stop = this.#parts.changes.hook(({ kind, offer }) => {
+      if (kind !== 'removed' && offer.id === id && offer.peer !== this.#parts.id) then(offer.peer);
+    });
+    // Who does not answer is no source, and that is all.
+    this.#parts.learn([{ kind: ASK.what, text: `#${id}` }]).catch(() => {});
+    return stop;
+  }
+
   whenHashed(peer: PeerId, path: string, then: (id: string) => void): () => void {
     return this.#parts.changes.hook(({ kind, offer }) => {
       if (kind === 'removed' || offer.peer !== peer || offer.path !== path || offer.id === null) return;

@@ -87,6 +87,8 @@ export class LargeFetch {
   readonly #tries = new Map<PeerId, number>();
   readonly #dropped = new Set<PeerId>();
   readonly #given = new Map<PeerId, number>();
+  /** Peers that receive the same and offer nothing: that they end, or have not begun, is no news to anyone. */
+  readonly #fellows = new Set<PeerId>();
   readonly #buffers = new Map<number, Buffer>();
   readonly #spare: Buffer[] = [];
   readonly #stops: (() => void)[] = [];
@@ -102,10 +104,11 @@ export class LargeFetch {
   #lastArrival = performance.now();
   #queue: DownloadEvent[] = [];
   #handling = false;
-  #block: Uint8Array | undefined;
+  #block: { data: Uint8Array; hash: Uint8Array } | undefined;
   #timer: NodeJS.Timeout | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
-  #writing = 0;
+  /** Chunks being written. */
+  readonly #writes = new Set<Promise<void>>();
   #lastError: HearsayError | undefined;
   #onward: Onward | undefined;
   #settle!: { resolve(): void; reject(error: HearsayError): void };
@@ -160,7 +163,7 @@ export class LargeFetch {
           reject(error);
         },
       };
-      const abort = () => this.#settle.reject(new HearsayError('interrupted', 'stopped; what is verified is kept'));
+      const abort = () => this.#settle.reject(interrupted());
       if (signal.aborted) return abort();
       signal.addEventListener('abort', abort);
       this.#stops.push(() => signal.removeEventListener('abort', abort));
@@ -176,8 +179,15 @@ export class LargeFetch {
         this.#begin().catch((thrown) => this.#settle.reject(thrown));
       }
       for (const peer of this.#job.sources) this.#add(peer);
+      if (this.#id !== null) this.#seek(this.#id);
       this.#starved();
     });
+  }
+
+  /** Whoever has the same content is a source, whatever it is called there. */
+  #seek(id: string): void {
+    for (const peer of this.#context.holders(id)) this.#add(peer);
+    this.#stops.push(this.#context.seek(id, (peer) => this.#add(peer)));
   }
 
   /** Before there is an id only one source can give the file; once it is known, all can. */
@@ -201,7 +211,8 @@ export class LargeFetch {
     this.#timerAt = Number.POSITIVE_INFINITY;
     this.#buffers.clear();
     this.#tries.clear();
-    for (const peer of new Set([...this.#job.sources, ...this.#context.holders(id)])) this.#add(peer);
+    for (const peer of this.#job.sources) this.#add(peer);
+    this.#seek(id);
   }
 
   /** Connects to a source and asks it for the file. */
@@ -254,7 +265,6 @@ export class LargeFetch {
   }
 
   #answer(source: Source, message: Answer): void {
-    this.#lastArrival = performance.now();
     if (this.#over) return;
     switch (message.type) {
       case 'M':
@@ -290,12 +300,19 @@ export class LargeFetch {
       this.#context
         .meet(neighbour)
         .then((link) => {
-          if (link) this.#add(link.peer, async () => link);
+          if (!link) return;
+          if (!this.#isOffered(link.peer)) this.#fellows.add(link.peer);
+          this.#add(link.peer, async () => link);
         })
         .catch(() => {});
     }
   }
   readonly #met = new Set<string>();
+
+  /** Whether a peer offers this content by itself, and does not merely receive it now. */
+  #isOffered(peer: PeerId): boolean {
+    return this.#job.sources.includes(peer) || (this.#id !== null && this.#context.holders(this.#id).includes(peer));
+  }
 
   #manifestPage(source: Source, page: MessageOf<'M'>): void {
     const { path, size } = this.#job;
@@ -317,10 +334,12 @@ export class LargeFetch {
       this.#executable = page.executable;
     }
     if (this.#id !== null && !this.#hasManifest) {
-      if (page.first * 32 + page.hashes.length > source.hashes.length || page.first !== source.pages) {
+      const fits = page.first === source.pages && page.first * 32 + page.hashes.length <= source.hashes.length;
+      if (!fits || page.hashes.length % 32 !== 0 || (page.hashes.length === 0 && count > 0)) {
         this.#lie(source, 'a manifest that does not fit the size');
         return;
       }
+      this.#lastArrival = performance.now();
       source.hashes.set(page.hashes, page.first * 32);
       source.pages += page.hashes.length / 32;
       if (source.pages < count) return;
@@ -342,6 +361,8 @@ export class LargeFetch {
 
   /** With a manifest that fits, what an earlier attempt left is checked, and the rest asked for. */
   async #begin(): Promise<void> {
+    // What is still being written, of before there was a manifest, is checked with the rest.
+    await Promise.all(this.#writes);
     await this.#partial.verify(this.#hashes);
     for (const seed of this.#job.seeds) {
       if (this.#over || this.#partial.have.isFull) break;
@@ -394,10 +415,7 @@ export class LargeFetch {
     this.#received += message.data.length;
     const download = this.#download;
     if (!download || !source.using) return;
-    if (!this.#hasManifest && message.hash.length === 32) {
-      this.#hashes.set(message.hash, download.chunkOf(message.block) * 32);
-    }
-    this.#block = message.data;
+    this.#block = message;
     this.#dispatch({ kind: 'block', peer: source.peer, block: message.block, bytes: message.data.length });
     this.#block = undefined;
   }
@@ -443,7 +461,7 @@ export class LargeFetch {
         return;
       }
       case 'complete':
-        if (this.#writing === 0) this.#settle.resolve();
+        this.#settle.resolve();
         return;
       case 'timer':
         this.#setTimer(effect.at);
@@ -465,7 +483,11 @@ export class LargeFetch {
       buffer = this.#spare.pop() ?? Buffer.allocUnsafeSlow(download.chunkSize);
       this.#buffers.set(chunk, buffer);
     }
-    buffer.set(this.#block, offset);
+    const { data, hash } = this.#block;
+    this.#lastArrival = performance.now();
+    buffer.set(data, offset);
+    // The last block of a chunk tells its hash, where there is no manifest that does.
+    if (!this.#hasManifest && hash.length === 32) this.#hashes.set(hash, chunk * 32);
   }
 
   #release(chunk: number): void {
@@ -487,11 +509,9 @@ export class LargeFetch {
       this.#queue.push({ kind: 'checked', chunk, ok: false });
       return;
     }
-    this.#writing++;
-    this.#partial
+    const write = this.#partial
       .write(chunk, data, hash)
       .then(() => {
-        this.#writing--;
         this.#release(chunk);
         if (this.#over || download !== this.#download) return;
         this.#given.set(from, (this.#given.get(from) ?? 0) + length);
@@ -500,10 +520,9 @@ export class LargeFetch {
         this.#events.chunk(chunk, download.chunks.count, length, this.#context.nameOf(from));
         this.#tellProgress();
       })
-      .catch((thrown) => {
-        this.#writing--;
-        this.#settle.reject(thrown);
-      });
+      .catch((thrown) => this.#settle.reject(thrown))
+      .finally(() => this.#writes.delete(write));
+    this.#writes.add(write);
   }
 
   #tellProgress(): void {
@@ -544,6 +563,11 @@ export class LargeFetch {
 
   /** A source that says it cannot: used no more. */
   #refused(peer: PeerId, error: HearsayError): void {
+    if (this.#fellows.has(peer) && error.code !== 'wrong-content') {
+      this.#dropped.add(peer);
+      this.#starved();
+      return;
+    }
     this.#dropped.add(peer);
     this.#lastError = error;
     this.#events.dropped(this.#context.nameOf(peer), error.code, error.message);
@@ -553,6 +577,10 @@ export class LargeFetch {
   /** A source that broke off: tried again a few times. */
   #lost(peer: PeerId, why: HearsayError): void {
     if (this.#over) return;
+    if (this.#fellows.has(peer)) {
+      this.#refused(peer, why);
+      return;
+    }
     this.#lastError = new HearsayError(why.code, `${this.#context.nameOf(peer).name}: ${why.message}`);
     const tries = (this.#tries.get(peer) ?? 0) + 1;
     this.#tries.set(peer, tries);
@@ -611,7 +639,7 @@ export class LargeFetch {
   /**
    * Asks the sources for the id of the whole, and holds it against what is here.
    * @returns false where the whole does not fit
-   * @throws HearsayError `timeout` or why the source is gone, where its word was needed
+   * @throws HearsayError `timeout`, `interrupted` or why the source is gone, where its word was needed
    */
   async #whole(): Promise<boolean> {
     const mine = contentId(this.#job.size, this.#hashes);
@@ -631,7 +659,11 @@ export class LargeFetch {
       await Promise.race(ends);
       return true;
     }
-    const said = (await Promise.all(ends)).find((id) => id !== null) ?? null;
+    const said = await new Promise<string | null>((resolve, reject) => {
+      this.#settle = { resolve: () => {}, reject };
+      if (this.#job.signal.aborted) reject(interrupted());
+      void Promise.all(ends).then((ids) => resolve(ids.find((id) => id !== null) ?? null));
+    });
     if (said === null) throw this.#lastError ?? new HearsayError('timeout', `${this.#job.path}: no word of its end`);
     this.#id = said;
     return said === mine;
@@ -669,4 +701,8 @@ export class LargeFetch {
     this.#onward?.end();
     this.#buffers.clear();
   }
+}
+
+function interrupted(): HearsayError {
+  return new HearsayError('interrupted', 'stopped; what is verified is kept');
 }

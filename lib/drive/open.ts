@@ -1,6 +1,10 @@
+import { realpath } from 'node:fs/promises';
+import { sep } from 'node:path';
 import { HearsayError } from '../errors.js';
+import { printable } from '../names.js';
 import { type Identity, identityOf, newPrivateKey } from '../net/keys.js';
 import { Catalogue, type CatalogueOptions } from '../share/catalogue.js';
+import type { ShareSpec } from '../share/entry.js';
 import { resolveShares } from '../share/resolve.js';
 import { StateFolder } from '../share/state.js';
 import { HashStore } from '../share/store.js';
@@ -27,12 +31,27 @@ function isKey(pem: string): boolean {
 }
 
 /**
+ * What lies around the state folder is shared without it; what is asked for by name is refused, since it holds the
+ * private key.
+ */
+async function keepSecret(shares: readonly ShareSpec[], state: string): Promise<void> {
+  const secret = await realpath(state).catch(() => undefined);
+  if (secret === undefined) return;
+  for (const { path } of shares) {
+    const file = await realpath(path);
+    if (file !== secret && !file.startsWith(secret + sep)) continue;
+    throw new HearsayError('usage', `${printable(path)} is hearsay's own state, with its private key: share another`);
+  }
+}
+
+/**
  * Opens the state folder and looks at what is to be shared.
  * @throws HearsayError `state-in-use`, `not-writable`, `disk-full`; `not-readable`, `usage` for what is to be shared
  */
 export async function open({ passive, state: path, share, rescan }: Settled): Promise<Opened> {
   if (passive) return { ...(await oneShot(path)), store: undefined, catalogue: undefined };
   const shares = await resolveShares(share, process.cwd());
+  await keepSecret(shares, path);
   const state = await StateFolder.open(path);
   const { store, warning } = await HashStore.open(path);
   try {

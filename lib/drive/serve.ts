@@ -353,7 +353,9 @@ export class Server {
     client.pumping = true;
     this.#run(client).finally(() => {
       client.pumping = false;
-      this.#watch(client);
+      // Something may have been asked for when the last turn was over already.
+      if (client.link.open && client.upload.ready) this.#pump(client);
+      else this.#watch(client);
     });
   }
 

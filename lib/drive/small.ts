@@ -96,9 +96,10 @@ export class SmallFetch {
         for (const peer of this.#batch.peers) this.#add(peer);
         this.#dispatch({ kind: 'timer' });
       });
-      await this.#writing;
     } finally {
       this.#over = true;
+      // What is being written is finished, and told of.
+      await this.#writing;
       clearTimeout(this.#timer);
       for (const stop of this.#stops) stop();
       for (const { link, requests } of this.#sources.values()) {
@@ -134,6 +135,7 @@ export class SmallFetch {
       this.#dispatch({ kind: 'source-gone', peer, code: why.code });
       return;
     }
+    this.#dispatch({ kind: 'source-lost', peer });
     const timer = setTimeout(() => this.#add(peer), RETRY_MS * 2 ** (tries - 1));
     this.#stops.push(() => clearTimeout(timer));
   }
@@ -210,10 +212,10 @@ export class SmallFetch {
   }
 
   #answer(source: Source, number: number, message: Answer): void {
-    this.#lastArrival = performance.now();
     const request = source.requests.get(number);
     if (!request || this.#over) return;
     if (message.type === 'E') {
+      this.#lastArrival = performance.now();
       const error = errorOf(message);
       this.#context.requests.close(source.link, number);
       source.requests.delete(number);
@@ -221,6 +223,9 @@ export class SmallFetch {
       return;
     }
     if (message.type !== 'U') return;
+    // What was not asked for, or has come, is no sign that it goes on.
+    const isNews = message.files.some(({ place }) => this.#batch.expects(request.files[place], source.peer));
+    if (isNews) this.#lastArrival = performance.now();
     // The frame's bytes are lent, and the disk takes its time.
     const data = Buffer.from(message.data);
     this.#writing = this.#writing
@@ -241,6 +246,7 @@ export class SmallFetch {
     entries: MessageOf<'U'>['files'],
     data: Buffer,
   ): Promise<void> {
+    if (this.#over) return;
     let at = 0;
     const ready: { file: number; id: string; write: SmallFile }[] = [];
     for (const entry of entries) {

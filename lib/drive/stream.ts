@@ -40,8 +40,11 @@ export class Stream<T> implements AsyncIterable<T> {
       for (;;) {
         const events = this.#events;
         this.#events = [];
-        yield* events;
-        if (events.length > 0) continue;
+        if (events.length > 0) {
+          yield* events;
+          continue;
+        }
+        // Nothing may be waited for since the look at the events: what came meanwhile would be lost.
         if (this.#over) break;
         await new Promise<void>((resolve) => {
           this.#wake = resolve;

@@ -105,7 +105,8 @@ export class Multicast {
 
   /** Sends to everyone, on every card. What cannot be sent is counted. */
   send(data: Uint8Array): void {
-    if (!this.#options.enabled || this.#closed) return;
+    if (this.#closed) return;
+    // Without multicast no socket has a card.
     for (const { socket, card } of this.#senders.values()) {
       if (!card) continue;
       const host = card.family === 4 ? this.#options.group : `${this.#group6}%${card.zone}`;

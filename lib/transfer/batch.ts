@@ -12,6 +12,8 @@ import { Rto } from './rto.js';
 
 export type BatchEvent =
   | { kind: 'source'; peer: PeerId }
+  /** The connection broke; the source may come back. */
+  | { kind: 'source-lost'; peer: PeerId }
   | { kind: 'source-gone'; peer: PeerId; code: Code }
   /** A file came, verified and written, or not: `code` says why. */
   | { kind: 'settled'; file: number; peer: PeerId; code: Code | undefined }
@@ -53,6 +55,8 @@ export class Batch {
   /** Waiting files by source, each list taken from its end; a file may stand in several lists, `#waiting` decides. */
   readonly #lists = new Map<PeerId, number[]>();
   readonly #waiting: Uint8Array;
+  /** Files that are here, or have failed. */
+  readonly #over: Uint8Array;
   readonly #tried = new Map<number, Set<PeerId>>();
   readonly #sources = new Map<PeerId, Source>();
   readonly #gone = new Set<PeerId>();
@@ -63,6 +67,7 @@ export class Batch {
     this.#files = files;
     this.#left = files.length;
     this.#waiting = new Uint8Array(files.length).fill(1);
+    this.#over = new Uint8Array(files.length);
     for (let i = files.length - 1; i >= 0; i--) {
       for (const peer of files[i].peers) {
         const list = this.#lists.get(peer);
@@ -97,6 +102,9 @@ export class Batch {
           });
         }
         break;
+      case 'source-lost':
+        this.#lost(event.peer);
+        break;
       case 'source-gone':
         this.#remove(event.peer, event.code, out);
         break;
@@ -125,16 +133,19 @@ export class Batch {
   #settled(file: number, peer: PeerId, code: Code | undefined, now: Millis, out: BatchEffect[]): void {
     const source = this.#sources.get(peer);
     const at = source?.asked.get(file);
-    if (!source || at === undefined) return;
-    source.asked.delete(file);
-    source.heard = now;
-    source.stalled = false;
-    source.rto.sample(now - at);
+    if (source && at !== undefined) {
+      source.asked.delete(file);
+      source.heard = now;
+      source.stalled = false;
+      source.rto.sample(now - at);
+    }
     if (code === undefined) {
-      this.#left--;
-      this.#tried.delete(file);
+      // While it was written its source may have been lost, and another asked.
+      for (const other of this.#sources.values()) other.asked.delete(file);
+      this.#finish(file);
       return;
     }
+    if (!source || at === undefined) return;
     if (code === 'wrong-content' && ++source.strikes >= STRIKES) {
       out.push({ kind: 'drop', peer, code });
       this.#again(file, peer, code, out);
@@ -142,6 +153,14 @@ export class Batch {
       return;
     }
     this.#again(file, peer, code, out);
+  }
+
+  #finish(file: number): void {
+    if (this.#over[file]) return;
+    this.#over[file] = 1;
+    this.#waiting[file] = 0;
+    this.#left--;
+    this.#tried.delete(file);
   }
 
   /** A file did not come from a source: it waits for another, or has failed. */
@@ -155,12 +174,24 @@ export class Batch {
     if (second) others.push(peer);
     // Failures of our own disk are the same whoever sends.
     if (others.length === 0 || code === 'disk-full' || code === 'not-writable' || code === 'exists') {
-      this.#left--;
+      this.#finish(file);
       out.push({ kind: 'failed', file, code });
       return;
     }
     this.#waiting[file] = 1;
     for (const other of others) this.#lists.get(other)?.push(file);
+  }
+
+  /** What a source was asked for waits again, for it or for others. */
+  #lost(peer: PeerId): void {
+    const source = this.#sources.get(peer);
+    this.#sources.delete(peer);
+    for (const file of source?.asked.keys() ?? []) {
+      this.#waiting[file] = 1;
+      const tried = this.#tried.get(file);
+      for (const other of this.#files[file].peers) if (!tried?.has(other)) this.#lists.get(other)?.push(file);
+      if (tried?.has(peer)) this.#lists.get(peer)?.push(file);
+    }
   }
 
   #remove(peer: PeerId, code: Code, out: BatchEffect[]): void {
@@ -171,9 +202,10 @@ export class Batch {
     for (const file of source?.asked.keys() ?? []) this.#again(file, peer, code, out);
     // What waited for this source alone has nobody left.
     for (const file of this.#lists.get(peer) ?? []) {
-      if (!this.#waiting[file] || this.#files[file].peers.some((p) => !this.#gone.has(p))) continue;
-      this.#waiting[file] = 0;
-      this.#left--;
+      const tried = this.#tried.get(file);
+      const others = this.#files[file].peers.some((p) => !this.#gone.has(p) && !tried?.has(p));
+      if (!this.#waiting[file] || others) continue;
+      this.#finish(file);
       out.push({ kind: 'failed', file, code });
     }
     this.#lists.set(peer, []);
