@@ -47,8 +47,12 @@ export class Links {
   readonly #circle: Circle;
   readonly #heads: Heads;
   readonly #linked = new Set<PeerId>();
+  /** Those of them that are on this host, so that loopback means the same to them. */
+  readonly #local = new Set<PeerId>();
   readonly #dials = new Map<PeerId, Dial>();
   readonly #askers = new Map<PeerId, Millis>();
+  /** One-shots that are connected and hear no multicast. */
+  readonly #deafShots = new Set<PeerId>();
 
   constructor(context: Context, circle: Circle, heads: Heads) {
     this.#context = context;
@@ -62,6 +66,7 @@ export class Links {
 
   /** Someone asks by datagram, so multicast reaches it. */
   asked(peer: PeerId): void {
+    this.#deafShots.delete(peer);
     this.#askers.delete(peer);
     this.#askers.set(peer, this.#context.now);
     if (this.#askers.size > ASKERS_MAX) this.#askers.delete(this.#askers.keys().next().value!);
@@ -72,9 +77,13 @@ export class Links {
     return this.#dials.has(peer);
   }
 
-  /** @param member the peer, where it is one that is listed */
-  connected(peer: PeerId, member: Member | undefined): void {
+  /**
+   * @param host the other end of the connection
+   * @param member the peer, where it is one that is listed
+   */
+  connected(peer: PeerId, host: string, member: Member | undefined): void {
     this.#linked.add(peer);
+    if (isLoopback(host)) this.#local.add(peer);
     this.#dials.delete(peer);
     if (member) member.toldAt = this.#context.now;
     if (this.#context.settings.passive) return;
@@ -82,11 +91,14 @@ export class Links {
       ? this.#isHeard(member)
       : this.#context.now - (this.#askers.get(peer) ?? Number.NEGATIVE_INFINITY) < ASKED_LATELY;
     if (hearsMulticast) return;
+    if (!member) this.#deafShots.add(peer);
     const peers = this.neighbours(peer);
     if (peers.length > 0) this.#context.tell(peer, { type: 'N', peers });
   }
 
   disconnected(peer: PeerId): void {
+    this.#deafShots.delete(peer);
+    this.#local.delete(peer);
     if (!this.#linked.delete(peer)) return;
     const member = this.#circle.get(peer);
     if (member && this.#isMissed(member)) this.#dialLater(member);
@@ -160,9 +172,9 @@ export class Links {
       const head = this.#heads.check(proof, now);
       if (!head || head.id === settings.id || head.flags & PASSIVE) continue;
       const member = this.#circle.meet(head, proof, 'relay');
-      if (!member || member.state === 'live' || this.#linked.has(member.id) || this.#dials.has(member.id)) continue;
+      if (!member || member.state === 'live' || this.#linked.has(member.id)) continue;
       for (const address of addresses) if (isAddress(address)) addAddress(member, address);
-      if (member.addresses.size === 0) continue;
+      if (member.addresses.size === 0 || this.#dials.has(member.id)) continue;
       const dial: Dial = { tries: 0, dueAt: 0, until: 0 };
       this.#dials.set(member.id, dial);
       this.#retry(member.id, dial, random() * Math.min(2000, 20 * peers.length));
@@ -184,6 +196,7 @@ export class Links {
         if (isDeaf) deaf.push(member);
       } else if (isDeaf && now - member.liveSince > this.#circle.interval / 2) this.dial(member);
     }
+    for (const shot of this.#deafShots) this.#context.tell(shot, message);
     if (!isChange) this.#remind(deaf);
   }
 
@@ -192,6 +205,7 @@ export class Links {
     for (const member of this.#circle.live()) {
       if (this.#linked.has(member.id)) this.#context.tell(member.id, message);
     }
+    for (const shot of this.#deafShots) this.#context.tell(shot, message);
   }
 
   /** One that does not hear us told us something; so that it knows of us, it is answered, unless it was told lately. */
@@ -201,6 +215,7 @@ export class Links {
   }
 
   tell(member: Member, message: MessageOf<'O'>): void {
+    if (this.#context.settings.passive) return;
     member.toldAt = this.#context.now;
     this.#context.tell(member.id, message);
   }
@@ -211,8 +226,7 @@ export class Links {
    * @param most so many, drawn by chance from more
    */
   neighbours(except: PeerId, most: number = NEIGHBOURS_MAX): Neighbour[] {
-    const told = this.#circle.get(except);
-    const sameHost = told !== undefined && [...told.addresses].some(isLoopback);
+    const sameHost = this.#local.has(except);
     const all: Neighbour[] = [];
     for (const member of this.#circle.live()) {
       const neighbour = member.id === except ? undefined : asNeighbour(member, sameHost);
@@ -230,11 +244,14 @@ export class Links {
    */
   introduce(member: Member): void {
     if (this.#context.settings.passive) return;
+    const deaf = new Set(this.#deafShots);
     for (const other of this.#circle.live()) {
-      if (other === member || !this.#linked.has(other.id) || this.#isHeard(other)) continue;
+      if (other !== member && this.#linked.has(other.id) && !this.#isHeard(other)) deaf.add(other.id);
+    }
+    for (const other of deaf) {
       if (this.#context.random() * this.#circle.size > INTRODUCERS) continue;
-      const neighbour = asNeighbour(member, [...other.addresses].some(isLoopback));
-      if (neighbour) this.#context.tell(other.id, { type: 'N', peers: [neighbour] });
+      const neighbour = asNeighbour(member, this.#local.has(other));
+      if (neighbour) this.#context.tell(other, { type: 'N', peers: [neighbour] });
     }
   }
 
@@ -252,13 +269,13 @@ export class Links {
 
   /** Whether a peer that is not connected should be: it knows of us by its connection alone. */
   #isMissed(member: Member): boolean {
-    if (this.#context.settings.passive || member.leftEpoch >= member.head.epoch || member.addresses.size === 0)
-      return false;
+    if (this.#context.asksOnly || member.leftEpoch >= member.head.epoch || member.addresses.size === 0) return false;
     if (member.via === 'multicast') return member.state === 'live' && !this.#isHeard(member);
     return member.state === 'live' || (member.state === 'gone' && this.#context.now - member.goneAt < MISSED);
   }
 
   #isWanted(member: Member, dial: Dial): boolean {
+    if (member.addresses.size === 0) return false;
     if (member.state === 'candidate') return dial.tries < HEARSAY_DIALS;
     return this.#isMissed(member);
   }
@@ -283,6 +300,7 @@ function asNeighbour(member: Member, sameHost: boolean): Neighbour | undefined {
   return { head: member.proof.head, sig: member.proof.sig, addresses };
 }
 
+/** An address with its port, or a host. */
 function isLoopback(address: string): boolean {
-  return address.startsWith('127.') || address.startsWith('[::1]');
+  return address.startsWith('127.') || address.startsWith('[::1]') || address === '::1';
 }

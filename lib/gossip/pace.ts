@@ -8,8 +8,9 @@ const HEARTBEAT_BYTES = 350;
 /** Bytes a second that all heartbeats of a network together may cost. */
 const BUDGET = 8000;
 
-/** The first interval after a change: whoever missed all tellings of it has two heartbeats within 3 s to hear of it. */
-const QUICK: Millis = 700;
+/** The first intervals after a change: whoever missed all tellings of it has four heartbeats within 3 s to hear of it. */
+const QUICK: Millis = 500;
+const QUICK_ROUNDS = 3;
 
 /** A peer is suspect when silent for this many of its expected intervals; above the longest jitter (1.2). */
 export const SILENCE = 1.3;
@@ -34,12 +35,13 @@ export function jittered(interval: Millis, random: Random): Millis {
 }
 
 /**
- * The interval that follows a change: short, then doubling until it is idle again (Trickle, RFC 6206).
+ * The intervals that follow a change: a few short ones, then doubling until it is idle again (Trickle, RFC 6206).
  * @param round 0 for the first heartbeat after the change
  */
 export function quickInterval(round: number, peers: number): Millis {
   const idle = idleInterval(peers);
-  return Math.min(idle, Math.max(QUICK, idle / 12) * 2 ** round);
+  const doublings = Math.max(0, round + 1 - QUICK_ROUNDS);
+  return Math.min(idle, Math.max(QUICK, idle / 16) * 2 ** doublings);
 }
 
 /** The delay before a pull: so that many who hear of one change do not all ask its writer at once. */

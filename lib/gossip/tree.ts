@@ -4,7 +4,7 @@
  * offers that were added and not removed. Called by the shelf alone.
  *
  * A bucket's hash is the first 16 bytes of BLAKE3 over its offers in the order of their versions, each as the line
- * `version kind size mtime id path-length:path` (path length in UTF-16 units, "-" for no id); an empty bucket's is zeros.
+ * `version kind size mtime id path-length:path` (path length in bytes of UTF-8, "-" for no id); an empty bucket's is zeros.
  * The root is BLAKE3 over all bucket hashes.
  */
 import { blake3 } from '../hash.js';
@@ -20,7 +20,7 @@ export function bucketOf(path: string): number {
 }
 
 function line(o: Offer): string {
-  return `${o.version} ${KIND_NUMBER[o.kind]} ${o.size} ${o.mtime} ${o.id ?? '-'} ${o.path.length}:${o.path}\n`;
+  return `${o.version} ${KIND_NUMBER[o.kind]} ${o.size} ${o.mtime} ${o.id ?? '-'} ${Buffer.byteLength(o.path)}:${o.path}\n`;
 }
 
 const EMPTY_HASHES = new Uint8Array(BUCKETS * BUCKET_HASH);

@@ -15,6 +15,8 @@ export class Connection {
   readonly #queues: [Buffer[], Buffer[]] = [[], []];
   readonly #pumping = [false, false];
   #open = true;
+  /** What remains to be done when one end has vanished. */
+  #told = true;
 
   constructor(world: World, a: Host, b: Host) {
     this.#world = world;
@@ -61,14 +63,24 @@ export class Connection {
     this.b.disconnected(this.a);
   }
 
-  /** One end vanishes without a word: the other learns of it only when it breaks. */
+  get isOpen(): boolean {
+    return this.#open;
+  }
+
+  /** One end vanishes without a word: the other learns of it when it breaks, or when another takes its place. */
   vanish(): void {
     if (!this.#open) return;
     this.#open = false;
-    this.#world.after(BREAKS, () => {
-      this.#world.forget(this);
-      this.a.disconnected(this.b);
-      this.b.disconnected(this.a);
-    });
+    this.#told = false;
+    this.#world.after(BREAKS, () => this.bury());
+  }
+
+  /** Tells of the end of a connection of which one end vanished. */
+  bury(): void {
+    if (this.#told) return;
+    this.#told = true;
+    this.#world.forget(this);
+    this.a.disconnected(this.b);
+    this.b.disconnected(this.a);
   }
 }

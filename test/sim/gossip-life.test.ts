@@ -224,6 +224,8 @@ test('old changes that arrive again, in any order, change nothing', (t) => {
   assertConverged(hosts);
   const words = world.sent.filter(({ from, message, to }) => from === a && !to && message.type === 'O');
   for (const { message } of words.reverse()) world.send(a, undefined, message);
+  world.run(20);
+  assertConverged(hosts);
   world.run(2000);
   assertConverged(hosts);
   for (const host of hosts) assertNothingLost(host);
@@ -276,7 +278,11 @@ test('one who joins a network that has multicast is known to all there', (t) => 
   assertConverged([...hosts, outsider]);
   hosts[3].change(file('from inside', 'inside'));
   assertConvergesWithin([...hosts, outsider], 1000);
-  t.pass();
+  // One who comes later is made known to it at once.
+  const newcomer = new Host(world);
+  newcomer.start();
+  assertConvergesWithin([...hosts, outsider, newcomer], 1000);
+  t.is(outsider.peer(newcomer.id)?.via, 'relay');
 });
 
 test('where multicast passes one way only, both still know each other', (t) => {
@@ -366,4 +372,38 @@ test('offers of a writer that cannot be dialled come by another peer', (t) => {
   t.log(`then after ${assertConvergesWithin([writer, relay, reader], 10_000)} ms`);
   assertNothingLost(reader);
   t.true(reader.pulls > 1);
+});
+
+test('a one-shot that follows, without multicast, hears of changes and of those who come', (t) => {
+  const [world, hosts] = network(4);
+  const shot = new Host(world, { passive: true, follow: true, multicast: false });
+  shot.start();
+  shot.join(hosts[0]);
+  assertConvergesWithin([...hosts, shot], 3000);
+  world.run(30_000);
+  hosts[2].change(file('changed', 'changed'));
+  assertConvergesWithin([...hosts, shot], 1000);
+  const newcomer = new Host(world);
+  newcomer.change(file('come', 'come'));
+  newcomer.start();
+  assertConvergesWithin([...hosts, newcomer, shot], 1000);
+  hosts[1].stop();
+  assertConvergesWithin([hosts[0], hosts[2], hosts[3], newcomer, shot], 500);
+  assertNothingLost(shot);
+  t.true(world.sent.every(({ from, message }) => !from.passive || message.type === 'Q'));
+});
+
+test('one of whom we were told in vain is told of again, and found when it can be reached', (t) => {
+  const [world, hosts] = network(3);
+  const outsider = new Host(world, { multicast: false });
+  outsider.start();
+  outsider.join(hosts[0]);
+  assertConvergesWithin([...hosts, outsider], 5000);
+  const newcomer = new Host(world);
+  world.part([outsider], [newcomer]);
+  newcomer.start();
+  world.run(300_000);
+  t.is(outsider.peer(newcomer.id), undefined);
+  world.heal();
+  t.log(`found after ${assertConvergesWithin([...hosts, outsider, newcomer], 60_000)} ms`);
 });

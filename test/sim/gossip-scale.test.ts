@@ -39,7 +39,9 @@ function costOfChange(shared: number): { world: World; sent: Sent[]; streamed: n
   hosts[0].change(file('many/one more', 'more'));
   world.run(600);
   assertConverged(hosts);
-  const sent = world.sent.filter(({ at, from }) => at >= begin && from === hosts[0]);
+  const sent = world.sent.filter(({ at, from, message }) => {
+    return at >= begin && from === hosts[0] && message.type === 'O' && message.offers.length > 0;
+  });
   return { world, sent, streamed: world.streamBytes - streamed };
 }
 

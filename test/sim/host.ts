@@ -13,6 +13,8 @@ import type { World } from './world.js';
 
 export interface HostOptions {
   passive?: boolean;
+  /** A one-shot that pulls what changes. */
+  follow?: boolean;
   /** Whether multicast reaches it, and goes out from it. */
   multicast?: boolean;
   epoch?: number;
@@ -29,6 +31,7 @@ export class Host {
   readonly key: Uint8Array;
   readonly name: string;
   readonly passive: boolean;
+  readonly follow: boolean;
   multicast: boolean;
   /** What this host shares, as the test wants it: what everyone should come to know. */
   readonly share = new Map<string, Omit<Offer, 'version'>>();
@@ -55,6 +58,7 @@ export class Host {
     this.key = Uint8Array.from(blake3(`${world.seed} key ${n}`));
     this.id = peerId(this.key, 1_700_000_000_000 + n);
     this.passive = options.passive ?? false;
+    this.follow = options.follow ?? false;
     this.multicast = options.multicast ?? true;
     this.epoch = options.epoch ?? 1;
     this.gossip = this.#core();
@@ -70,8 +74,9 @@ export class Host {
   }
 
   #core(): Gossip {
-    const { id, key, name, passive, epoch } = this;
-    const settings: Settings = { id, key, name, port: passive ? 0 : TCP_PORT, epoch, passive, tracker: false };
+    const { id, key, name, passive, follow, epoch } = this;
+    const port = passive ? 0 : TCP_PORT;
+    const settings: Settings = { id, key, name, port, epoch, passive, follow, tracker: false };
     const bytes16 = (): Uint8Array => Uint8Array.from({ length: 16 }, () => Math.floor(this.#random() * 256));
     return new Gossip(settings, fakeSigner(key), this.#random, bytes16);
   }
@@ -110,7 +115,7 @@ export class Host {
 
   /** A new run with the same identity and share. */
   restart(epoch = this.gossip.epoch + 1): void {
-    this.#run++;
+    this.kill();
     this.epoch = epoch;
     this.#pending.clear();
     this.gossip = this.#core();

@@ -8,7 +8,8 @@ function fail(world: World, what: string): never {
 
 /** What one host lacks or has too much of another's share; undefined where nothing. */
 export function differs(host: Host, other: Host): string | undefined {
-  if (!host.peer(other.id)) return `${host.name} does not know ${other.name}`;
+  const info = host.peer(other.id);
+  if (!info) return `${host.name} does not know ${other.name}`;
   let count = 0;
   for (const offer of host.gossip.index.of(other.id)) {
     count++;
@@ -18,6 +19,7 @@ export function differs(host: Host, other: Host): string | undefined {
     if (!same || wanted.kind !== offer.kind) return `${host.name} has ${offer.path} of ${other.name} as it was`;
   }
   if (count !== other.share.size) return `${host.name} has ${count} of ${other.share.size} offers of ${other.name}`;
+  if (info.files !== other.share.size) return `${host.name} has an old head of ${other.name}`;
   return undefined;
 }
 
@@ -25,7 +27,7 @@ export function differs(host: Host, other: Host): string | undefined {
 export function disagreement(hosts: readonly Host[]): string | undefined {
   for (const host of hosts) {
     for (const other of hosts) {
-      const what = other.passive ? undefined : differs(host, other);
+      const what = other.passive || (host.passive && !host.follow) ? undefined : differs(host, other);
       if (what) return what;
     }
     const here = new Set(hosts.filter(({ passive }) => !passive).map(({ id }) => id));

@@ -136,7 +136,8 @@ export class World {
   }
 
   connection(a: Host, b: Host): Connection | undefined {
-    return this.#connections.get(pairOf(a, b));
+    const connection = this.#connections.get(pairOf(a, b));
+    return connection?.isOpen ? connection : undefined;
   }
 
   /**
@@ -164,6 +165,7 @@ export class World {
         this.after(1000, () => done(undefined));
         return;
       }
+      this.#connections.get(pairOf(a, b))?.bury();
       const connection = new Connection(this, a, b);
       this.#connections.set(pairOf(a, b), connection);
       a.connected(b, true);

@@ -82,7 +82,7 @@ test('deltas that are lost, doubled and reordered lead to a signed state or are 
         if (applied) shelf = applied.shelf;
         else t.deepEqual(shelf && stateOf(shelf), before);
         // It counts exactly when it joins and is newer.
-        t.is(applied !== undefined, shelf === undefined ? false : from <= known && (to > known || known === 0));
+        t.is(applied !== undefined, before ? from <= known && to > known : from === 0);
         if (shelf) t.deepEqual(shelf.tree.root(), Buffer.from(heads[shelf.version].root));
       }
       const rest = latest(offers.slice(shelf?.version ?? 0));
