@@ -21,7 +21,8 @@ import type {
   TraceRecord,
 } from './api.js';
 import { Bits } from './bits.js';
-import { ASK, Asker, type Question } from './drive/asker.js';
+import { Answerer } from './drive/answerer.js';
+import { Asker, type Question } from './drive/asker.js';
 import { Changes, type IndexChange } from './drive/changes.js';
 import { collect, type Fetched, type GetOptions } from './drive/collect.js';
 import { Get } from './drive/fetch.js';
@@ -32,7 +33,6 @@ import { LocalShelf } from './drive/local-shelf.js';
 import { lookUpPeers } from './drive/lookup.js';
 import { type Opened, open } from './drive/open.js';
 import { type PeerOptions, type Settled, settle } from './drive/options.js';
-import { pump } from './drive/pump.js';
 import { Requests } from './drive/requests.js';
 import { Server } from './drive/serve.js';
 import { FILES_MAX, runsOf, sourcesOf } from './drive/sources.js';
@@ -69,8 +69,6 @@ const PORTS_NEXT = 50;
 const IDLE_LOOK = 10_000;
 const IDLE_CLOSE = 60_000;
 const INTERFACES_LOOK = 2000;
-/** How long the answer to a find waits for the first scan, ms. */
-const SCAN_WAIT = 1500;
 /** A goodbye leaves before its socket is closed. */
 const GOODBYE_MS = 30;
 
@@ -88,6 +86,7 @@ export class Peer implements Api {
   readonly #gossiper: Gossiper;
   readonly #links: Links;
   readonly #server: Server;
+  readonly #answerer: Answerer;
   readonly #asker: Asker;
   readonly #getting: Getting;
   readonly #catalogue: Catalogue | undefined;
@@ -166,6 +165,7 @@ export class Peer implements Api {
       completed: (link, path, bytes) => this.#serving('completed', link, path, bytes),
       failed: (link, path, bytes, why) => this.#serving('failed', link, path, bytes, why),
     });
+    this.#answerer = new Answerer(this.#gossip, this.#catalogue);
     this.#asker = new Asker({
       requests: this.#requests,
       connect: (peer) => this.#gossiper.connect(peer),
@@ -191,7 +191,7 @@ export class Peer implements Api {
     this.#store = parts.store;
   }
 
-  async #start({ warnings }: Opened): Promise<void> {
+  async #start({ warnings, epoch, saveEpoch }: Opened): Promise<void> {
     const { passive, port, defaultPort, groupAddress, multicast, interface: cards } = this.#settled;
     if (passive) await this.#links.listen(0, 0);
     else await this.#links.listen(port ?? defaultPort, port === undefined ? PORTS_NEXT : 0);
@@ -212,9 +212,19 @@ export class Peer implements Api {
         });
       }, INTERFACES_LOOK),
     );
-    const idle = setInterval(() => this.#closeIdle(), IDLE_LOOK);
+    let saved = epoch;
+    // Rises where others remember a later run than this state folder does; the next run begins above it.
+    const save = () => {
+      if (this.#gossip.epoch === saved) return;
+      saved = this.#gossip.epoch;
+      saveEpoch(saved).catch((thrown) => this.#tell({ event: 'warning', message: asHearsayError(thrown).message }));
+    };
+    const idle = setInterval(() => {
+      this.#closeIdle();
+      save();
+    }, IDLE_LOOK);
     idle.unref();
-    this.#closers.push(() => clearInterval(idle));
+    this.#closers.push(() => clearInterval(idle), save);
     await this.#catalogue?.start();
     if (passive) return;
     const { id, name, addresses } = this;
@@ -395,10 +405,7 @@ export class Peer implements Api {
         return;
       case 'P':
       case 'F':
-        this.#answer(link, message).catch((thrown) => {
-          const { code, message: text } = asHearsayError(thrown);
-          link.send({ type: 'E', number: message.number, code, id: null, message: text.slice(0, 100) });
-        });
+        this.#answerer.take(link, message);
         return;
       case 'D':
       case 'I':
@@ -421,23 +428,6 @@ export class Peer implements Api {
       default:
         throw new HearsayError('bad-message', `${message.type} after the handshake`);
     }
-  }
-
-  async #answer(link: Link, message: Extract<Message, { type: 'P' | 'F' }>): Promise<void> {
-    if (message.type === 'P') {
-      const pages = this.#gossip.answerPull(message);
-      if ('code' in pages) throw new HearsayError('not-found', 'nothing is known of that peer');
-      return pump(link, pages);
-    }
-    // One who asks while the shares are still being looked through for the first time wants to know of them all.
-    await Promise.race([this.#catalogue?.scanned, delay(SCAN_WAIT, undefined, { ref: false })]);
-    if (message.kind === ASK.hashed) await this.#hashFirst(message.text);
-    return pump(link, this.#gossip.answerFind(message));
-  }
-
-  async #hashFirst(path: string): Promise<void> {
-    if (this.#catalogue?.find(path)?.id !== null) return;
-    await this.#catalogue.hashNow(path);
   }
 
   #news(news: News): void {

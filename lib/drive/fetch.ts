@@ -144,7 +144,11 @@ export class Get {
   async #spots(targets: Target<Piece>[], began: number): Promise<Job[]> {
     const jobs: Job[] = [];
     const roots = new Map<string, Target<Piece>[]>();
-    for (const target of targets) roots.set(target.root, [...(roots.get(target.root) ?? []), target]);
+    for (const target of targets) {
+      const same = roots.get(target.root);
+      if (same) same.push(target);
+      else roots.set(target.root, [target]);
+    }
     for (const [root, all] of roots) {
       const place = this.#place(root);
       const clashes = collisions(

@@ -74,6 +74,8 @@ interface Source {
 /** How often a source that broke off is tried again, and after how long at first, ms. */
 const RETRIES = 4;
 const RETRY_MS = 500;
+/** A block that comes slowly is waited for so many time-outs at most: less than 1 kB/s with the usual 30 s. */
+const SLOW_MOST = 10;
 /** How long the last word of a source is waited for where it is not needed, ms. */
 const LAST_WORD_MS = 2000;
 
@@ -101,7 +103,9 @@ export class LargeFetch {
   #mtime = 0;
   #executable = false;
   #received = 0;
+  /** When something of use came, and when a part of something did. */
   #lastArrival = performance.now();
+  #lastHeard = 0;
   #queue: DownloadEvent[] = [];
   #handling = false;
   #block: { data: Uint8Array; hash: Uint8Array } | undefined;
@@ -255,7 +259,7 @@ export class LargeFetch {
         this.#lost(source.peer, why);
       },
       heard: () => {
-        this.#lastArrival = performance.now();
+        this.#lastHeard = performance.now();
         if (source.using) this.#dispatch({ kind: 'heard', peer: source.peer });
       },
     });
@@ -631,8 +635,12 @@ export class LargeFetch {
   #watch(): void {
     if (this.#over) return;
     if (this.#id !== null) for (const peer of this.#context.holders(this.#id)) this.#add(peer);
-    if (performance.now() - this.#lastArrival < this.#job.timeout) return;
-    const seconds = Math.round(this.#job.timeout / 1000);
+    const now = performance.now();
+    const { timeout } = this.#job;
+    // Bytes that come but never make up a block do not keep it waiting for ever.
+    const isSlow = now - this.#lastHeard < timeout && now - this.#lastArrival < SLOW_MOST * timeout;
+    if (now - this.#lastArrival < timeout || isSlow) return;
+    const seconds = Math.round(timeout / 1000);
     this.#settle.reject(new HearsayError('timeout', `${this.#job.path}: nothing arrived for ${seconds} s`));
   }
 

@@ -14,6 +14,8 @@ import type { Settled } from './options.js';
 export interface Opened {
   identity: Identity;
   epoch: number;
+  /** Stores a higher epoch, where one was heard of this peer's own. */
+  saveEpoch(epoch: number): Promise<void>;
   /** Remembered hashes, and with them the lock of the state folder; a one-shot has none. */
   store: HashStore | undefined;
   /** Makes the catalogue of what is shared; a one-shot shares nothing. */
@@ -60,6 +62,7 @@ export async function open({ passive, state: path, share, rescan }: Settled): Pr
     return {
       identity: identityOf(key, born),
       epoch,
+      saveEpoch: (higher) => state.saveEpoch(higher),
       store,
       catalogue: (handlers) => new Catalogue({ shares, store, rescanMs: rescan * 1000, never: [path], ...handlers }),
       warnings: [...state.warnings, ...(warning ? [warning.message] : [])],
@@ -74,13 +77,13 @@ export async function open({ passive, state: path, share, rescan }: Settled): Pr
  * A one-shot has the state folder's key and an id of its own, so that any number run beside each other and beside a
  * long-lived peer. Where there is no state folder to be had, a key for this one time does.
  */
-async function oneShot(path: string): Promise<{ identity: Identity; epoch: number; warnings: string[] }> {
+async function oneShot(path: string): Promise<Omit<Opened, 'store' | 'catalogue'>> {
   try {
     const state = await StateFolder.open(path);
     const { key } = await state.identity(newPrivateKey, isKey, Date.now());
-    return { identity: identityOf(key, Date.now()), epoch: 1, warnings: state.warnings };
+    return { identity: identityOf(key, Date.now()), epoch: 1, saveEpoch: async () => {}, warnings: state.warnings };
   } catch (thrown) {
     if (!(thrown instanceof HearsayError)) throw thrown;
-    return { identity: identityOf(newPrivateKey(), Date.now()), epoch: 1, warnings: [] };
+    return { identity: identityOf(newPrivateKey(), Date.now()), epoch: 1, saveEpoch: async () => {}, warnings: [] };
   }
 }

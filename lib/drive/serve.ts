@@ -11,7 +11,7 @@ import { blake3 } from '../hash.js';
 import { BLOCK, MANIFEST_PAGE, SMALL_BATCH_MAX, TRANSFERS_PER_CONNECTION_MAX } from '../limits.js';
 import type { Link } from '../net/link.js';
 import { chunkCount, chunkLength, chunkSizeOf } from '../transfer/content.js';
-import { QUEUE_MAX, Upload } from '../transfer/upload.js';
+import { QUEUE_MAX, SMALL_WEIGHT, Upload } from '../transfer/upload.js';
 import type { Message, MessageOf } from '../wire/table.js';
 import { ChunkCache } from './cache.js';
 import type { Found, Shelf } from './offered.js';
@@ -61,6 +61,10 @@ interface Client {
   timer: NodeJS.Timeout | undefined;
 }
 
+/** A file that is said to be wrong is read again at most so often, ms; and paths of which that is remembered. */
+const LOOK_AGAIN_MS = 5000;
+const LOOKED_MAX = 1000;
+
 let keys = 0;
 
 export class Server {
@@ -69,6 +73,8 @@ export class Server {
   readonly #clients = new Map<Link, Client>();
   readonly #cache = new ChunkCache();
   readonly #swarms = new Swarms();
+  /** When a file was last looked at again, by its path. */
+  readonly #looked = new Map<string, number>();
   /** Keys of the cache, by content id or by path and time. */
   readonly #keys = new Map<string, { key: string; users: number }>();
 
@@ -250,7 +256,7 @@ export class Server {
       }
       client.transfers.set(number, { kind: 'small', number, files, sizes: new Map() });
     } else if (known.kind !== 'small') return;
-    client.upload.request(number, files.keys());
+    client.upload.request(number, files.keys(), SMALL_WEIGHT);
     this.#pump(client);
   }
 
@@ -313,13 +319,24 @@ export class Server {
   /** A chunk did not fit at the receiver: look again whether the file is what we say it is. */
   async #bad(client: Client, { number }: MessageOf<'B'>): Promise<void> {
     const transfer = client.transfers.get(number);
-    if (transfer?.kind !== 'file') return;
-    this.#cache.forget(transfer.key);
+    // What is being received here was verified as it came.
+    if (transfer?.kind !== 'file' || transfer.found.have) return;
     const { path } = transfer.found.source;
+    if (!this.#mayLook(path)) return;
+    this.#cache.forget(transfer.key);
     const state = await this.#shelf.recheck(path);
     if (state === 'same' || client.transfers.get(number) !== transfer) return;
     this.#refuse(client.link, number, new HearsayError(state === 'gone' ? 'not-found' : 'changed', `${path} ${state}`));
     this.#end(client, number, `the file is ${state}`);
+  }
+
+  /** Looking again means to read a whole file, so not as often as anybody likes. */
+  #mayLook(path: string): boolean {
+    const now = performance.now();
+    if (now - (this.#looked.get(path) ?? Number.NEGATIVE_INFINITY) < LOOK_AGAIN_MS) return false;
+    if (this.#looked.size >= LOOKED_MAX) this.#looked.clear();
+    this.#looked.set(path, now);
+    return true;
   }
 
   /** Ends a transfer; `why` undefined means that it arrived. */
@@ -430,11 +447,10 @@ export class Server {
         const { code } = asHearsayError(thrown, 'not-readable');
         files.push({ place: next, code, id: null, size: 0, mtime: 0, executable: false });
       }
-      const ahead = client.upload.peek();
       next = undefined;
       // A file's size is known only when it is read, so the frame is closed while the largest still fits.
-      if (ahead?.number === batch.number && bytes <= FRAME_FILL && files.length < SMALL_BATCH_MAX) {
-        next = client.upload.next(performance.now())?.index;
+      if (bytes <= FRAME_FILL && files.length < SMALL_BATCH_MAX) {
+        next = client.upload.nextOf(batch.number, performance.now())?.index;
       }
     }
     client.link.send({ type: 'U', number: batch.number, files, data: Buffer.concat(parts) });

@@ -40,6 +40,8 @@ interface Source {
 
 const RETRIES = 3;
 const RETRY_MS = 500;
+/** Files that come slowly are waited for so many time-outs at most. */
+const SLOW_MOST = 10;
 
 export class SmallFetch {
   readonly #jobs: readonly SmallJob[];
@@ -60,6 +62,7 @@ export class SmallFetch {
   #timer: NodeJS.Timeout | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
   #lastArrival = performance.now();
+  #lastHeard = 0;
   #over = false;
   #settle!: { resolve(): void; reject(error: HearsayError): void };
   /** Bundles are written in the order of their coming. */
@@ -89,7 +92,9 @@ export class SmallFetch {
         this.#signal.addEventListener('abort', abort);
         this.#stops.push(() => this.#signal.removeEventListener('abort', abort));
         const watch = setInterval(() => {
-          if (performance.now() - this.#lastArrival < this.#timeout) return;
+          const now = performance.now();
+          const isSlow = now - this.#lastHeard < this.#timeout && now - this.#lastArrival < SLOW_MOST * this.#timeout;
+          if (now - this.#lastArrival < this.#timeout || isSlow) return;
           reject(new HearsayError('timeout', `nothing arrived for ${Math.round(this.#timeout / 1000)} s`));
         }, 500);
         this.#stops.push(() => clearInterval(watch));
@@ -198,7 +203,7 @@ export class SmallFetch {
           if (this.#sources.get(peer) === source) this.#lost(peer, why);
         },
         heard: () => {
-          this.#lastArrival = performance.now();
+          this.#lastHeard = performance.now();
           this.#dispatch({ kind: 'heard', peer });
         },
       });

@@ -24,7 +24,7 @@ export type Tracer = (direction: 'in' | 'out', peer: string, message: Message) =
 
 export interface LinkHandlers {
   message(link: Link, message: Message): void;
-  /** Bytes of a message came that is not whole yet; called at most every 250 ms. */
+  /** Bytes of a large message came that is not whole yet; called at most every 250 ms. */
   heard(link: Link): void;
   closed(link: Link, why: HearsayError): void;
 }
@@ -45,6 +45,8 @@ interface Proved {
 }
 
 const HEARD_EVERY = 250;
+/** Bytes of an unfinished message from which on it is one worth waiting for: small ones come at once or not at all. */
+const HEARD_BYTES = 4096;
 
 export class Link {
   readonly peer: PeerId;
@@ -257,7 +259,7 @@ export function shakeHands(
         if (link && !link.open) return;
         decoder.push(data);
         // A message that is whole tells of itself.
-        if (link?.open && decoder.unfinished) link.heard();
+        if (link?.open && decoder.unfinished >= HEARD_BYTES) link.heard();
       } catch (thrown) {
         if (link) link.close(asHearsayError(thrown));
         else fail(thrown);

@@ -5,6 +5,7 @@
  * two dialled at once by both sides, both keep the one that the smaller id dialled; of every link there was, its end is
  * told. Called by the peer's drivers.
  */
+import { setMaxListeners } from 'node:events';
 import type { Socket } from 'node:net';
 import { asHearsayError, HearsayError } from '../errors.js';
 import type { PeerId } from '../ids.js';
@@ -45,6 +46,8 @@ export class Links {
     this.#settings = settings;
     this.#transport = transport;
     this.#handlers = handlers;
+    // One for each attempt under way.
+    setMaxListeners(0, this.#stopping.signal);
   }
 
   /** The TCP port that we listen on, 0 before `listen`. */

@@ -160,6 +160,7 @@ export class Catalogue {
       this.#changes.flush();
       this.#scanDone = true;
       this.#scanned();
+      if (!this.#stopped) this.#hasher.release();
       this.#checkIdle();
     });
   }

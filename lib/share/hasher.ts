@@ -1,8 +1,8 @@
 /**
  * Hashes files in the background, in a thread, one job at a time.
- * Owns the queue: what is asked for now goes first, then small files, many to a job, then large ones, a piece to a
- * job, so that none is in the way of another for long. Always true: what it hands on was hashed from a file that was in
- * the state of its signature before and after. Called by the catalogue.
+ * Owns the queue: what is asked for now goes first, then, once released, small files, many to a job, then large ones, a
+ * piece to a job, so that none is in the way of another for long. Always true: what it hands on was hashed from a file
+ * that was in the state of its signature before and after. Called by the catalogue.
  */
 import { chunkCount, chunkSizeOf, HASH_BYTES } from '../transfer/content.js';
 import { type DiskPool, STOP, sharedFlags } from './disk-pool.js';
@@ -93,6 +93,8 @@ export class Hasher<T extends Hashable> {
   /** Those that somebody waits for. */
   readonly #hurried = new Set<T>();
   #running: Promise<void> | undefined;
+  /** Only what somebody waits for is hashed. */
+  #held = true;
   #stopped = false;
 
   /** @param now milliseconds since 1970 */
@@ -115,6 +117,12 @@ export class Hasher<T extends Hashable> {
       return;
     }
     (item.size <= SMALL ? this.#small : this.#large).push(item);
+    this.#begin();
+  }
+
+  /** Lets the hashing begin of what nobody waits for: offering what there is comes first, and both want the disk. */
+  release(): void {
+    this.#held = false;
     this.#begin();
   }
 
@@ -151,9 +159,13 @@ export class Hasher<T extends Hashable> {
       this.#running = undefined;
       if (this.#stopped) return;
       // Something may have come when the last job was over.
-      if (this.#urgent.size + this.#small.size + this.#large.size > 0) this.#begin();
+      if (this.#ready) this.#begin();
       else if (this.isIdle) this.#events.idle();
     });
+  }
+
+  get #ready(): boolean {
+    return this.#urgent.size > 0 || (!this.#held && this.#small.size + this.#large.size > 0);
   }
 
   async #run(): Promise<void> {
@@ -170,7 +182,7 @@ export class Hasher<T extends Hashable> {
   #pick(): Work<T>[] {
     const works = new Map<T, Work<T>>();
     let bytes = 0;
-    for (const queue of [this.#urgent, this.#small]) {
+    for (const queue of this.#held ? [this.#urgent] : [this.#urgent, this.#small]) {
       while (queue.size > 0 && works.size < BATCH_FILES && bytes < BATCH_BYTES) {
         const item = queue.shift()!;
         const work = works.has(item) ? undefined : this.#work(item);
@@ -185,7 +197,7 @@ export class Hasher<T extends Hashable> {
         if (work.size > SMALL) return [work];
       }
     }
-    while (works.size === 0 && this.#large.size > 0) {
+    while (!this.#held && works.size === 0 && this.#large.size > 0) {
       const item = this.#large.shift()!;
       const work = this.#work(item);
       if (work) works.set(item, work);

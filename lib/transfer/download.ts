@@ -51,6 +51,9 @@ const WINDOW_MIN = 2;
 const WINDOW_MAX = 64;
 /** What is added to the round trip when the window is sized: the event loop's and the disk's own pauses. */
 const SLACK: Millis = 20;
+/** Blocks that are in flight beyond that, and the time at most that they may take: a slow link's queue stays short. */
+const MORE = 8;
+const MORE_TIME: Millis = 100;
 
 interface Source {
   peer: PeerId;
@@ -262,17 +265,29 @@ export class Download {
     const active = this.#active.get(chunk);
     // Only what was asked for, of a chunk still being put together, is kept: repeats and inventions are not.
     if (!active || !asked || (active.owner !== peer && active.helper !== peer)) return;
-    if (bytes !== length || !active.got.add(block - active.first)) return;
+    if (bytes !== length) {
+      // No block of this file is so long: the chunk cannot become right any more.
+      this.#endActive(active);
+      out.push({ kind: 'forget', chunk });
+      this.#wrong(chunk, new Set([peer]), out);
+      return;
+    }
+    if (!active.got.add(block - active.first)) return;
     active.givers.add(peer);
     out.push({ kind: 'keep', block });
     if (!active.got.isFull) return;
-    this.#active.delete(chunk);
-    for (const other of this.#sources.values()) {
-      for (let b = active.first; b < active.first + active.blocks; b++) other.inFlight.delete(b);
-    }
+    this.#endActive(active);
     this.chunks.set(chunk, 'checking');
     this.#checking.set(chunk, active.givers);
     out.push({ kind: 'check', chunk, from: peer });
+  }
+
+  /** Nothing more is asked for of a chunk. */
+  #endActive({ chunk, first, blocks }: Active): void {
+    this.#active.delete(chunk);
+    for (const source of this.#sources.values()) {
+      for (let block = first; block < first + blocks; block++) source.inFlight.delete(block);
+    }
   }
 
   /** Rate over some 100 ms or more of arrivals, smoothed. */
@@ -295,6 +310,11 @@ export class Download {
       this.#avoid.delete(chunk);
       return;
     }
+    this.#wrong(chunk, givers, out);
+  }
+
+  /** A chunk as these gave it does not fit: it is to be asked for again, and a second one counts against its giver. */
+  #wrong(chunk: number, givers: Set<PeerId>, out: DownloadEffect[]): void {
     this.chunks.set(chunk, 'missing');
     const avoid = this.#avoid.get(chunk) ?? new Set();
     this.#avoid.set(chunk, avoid);
@@ -312,11 +332,16 @@ export class Download {
     }
   }
 
-  /** How many blocks to keep in flight: rate × (twice the least service time + slack), as a bandwidth-delay product. */
+  /**
+   * How many blocks to keep in flight: rate × (twice the least service time + slack), as a bandwidth-delay product, and a
+   * few more. Where this side is the bottleneck each source's rate follows its window: by the product alone whoever came
+   * first would keep what it had, and only the same number more for each makes them equal in time (as in TCP Vegas).
+   */
   #window(source: Source): number {
     if (source.rate === 0) return WINDOW_FIRST;
-    const bytes = source.rate * (2 * Math.min(source.least, 1000) + SLACK);
-    return Math.min(WINDOW_MAX, Math.max(WINDOW_MIN, Math.ceil(bytes / BLOCK)));
+    const product = source.rate * (2 * Math.min(source.least, 1000) + SLACK);
+    const more = Math.min(MORE * BLOCK, source.rate * MORE_TIME);
+    return Math.min(WINDOW_MAX, Math.max(WINDOW_MIN, Math.ceil((product + more) / BLOCK)));
   }
 
   #has(source: Source, chunk: number): boolean {

@@ -2,7 +2,7 @@
  * The serving side of one connection: what was asked for and not sent, what was sent and not acknowledged.
  *
  * Owns the numbers of requested items (blocks of a file, or places of a bundle), never their bytes. Always true: an item
- * is queued or unacknowledged, not both, and at most UNACKED_MAX are unacknowledged. Called by the server's driver, which
+ * is queued or unacknowledged, not both, and at most UNACKED_MAX blocks' worth are unacknowledged. Called by the server's driver, which
  * reads and sends what `next` names.
  */
 import type { Millis } from '../clock.js';
@@ -18,15 +18,21 @@ export interface Item {
 interface Sent extends Item {
   at: Millis;
   tries: number;
+  weight: number;
 }
 
 /** Items of one request that may wait: a 64 MiB window of blocks; beyond it the receiver asks again later. */
 export const QUEUE_MAX = 256;
 
+/** What a small file of a bundle counts, where a block counts 1: the frames of a few requests may be under way. */
+export const SMALL_WEIGHT = 1 / 8;
+
 /** Times that one item is sent before its receiver counts as gone. */
 const TRIES_MAX = 6;
 
 interface Asked {
+  /** What each of its items counts of UNACKED_MAX. */
+  weight: number;
   queue: number[];
   queued: Set<number>;
   /** Times that each item was sent which is sent again. */
@@ -37,23 +43,29 @@ export class Upload {
   readonly #asked = new Map<number, Asked>();
   /** Insertion order is sending order, so the oldest is first. */
   readonly #unacked = new Map<string, Sent>();
+  /** What the unacknowledged ones count together. */
+  #weight = 0;
   /** Patient at first: a slow link takes seconds for a block, and sending it twice would not help. */
   readonly #rto = new Rto(10_000);
   #heard: Millis = 0;
   /** Requests with something queued, served in turn. */
   #turn: number[] = [];
 
-  /** Asks for items of a request. What waits already is not queued twice; what was sent is sent again, since it did not arrive. */
-  request(number: number, indexes: Iterable<number>): void {
+  /**
+   * Asks for items of a request. What waits already is not queued twice; what was sent is sent again, since it did not
+   * arrive.
+   * @param weight what each of them counts of UNACKED_MAX
+   */
+  request(number: number, indexes: Iterable<number>, weight = 1): void {
     let asked = this.#asked.get(number);
     if (!asked) {
-      asked = { queue: [], queued: new Set(), tries: new Map() };
+      asked = { weight, queue: [], queued: new Set(), tries: new Map() };
       this.#asked.set(number, asked);
     }
     for (const index of indexes) {
       if (asked.queue.length >= QUEUE_MAX) break;
       if (asked.queued.has(index)) continue;
-      this.#unacked.delete(`${number}:${index}`);
+      this.#forget(`${number}:${index}`);
       asked.queue.push(index);
       asked.queued.add(index);
     }
@@ -62,7 +74,7 @@ export class Upload {
 
   /** Whether something can be sent now. */
   get ready(): boolean {
-    return this.#turn.length > 0 && this.#unacked.size < UNACKED_MAX;
+    return this.#turn.length > 0 && this.#weight < UNACKED_MAX;
   }
 
   /** Unacknowledged items. */
@@ -79,14 +91,22 @@ export class Upload {
 
   /** Takes the next item to send, requests in turn, and counts it as sent; undefined when there is none or the window is full. */
   next(now: Millis): Item | undefined {
-    if (!this.ready) return undefined;
-    const number = this.#turn.shift()!;
-    const asked = this.#asked.get(number)!;
+    const number = this.#turn[0];
+    return number === undefined ? undefined : this.nextOf(number, now);
+  }
+
+  /** As `next`, but of one request, out of its turn: for what travels in one frame. */
+  nextOf(number: number, now: Millis): Item | undefined {
+    const turn = this.#turn.indexOf(number);
+    const asked = this.#asked.get(number);
+    if (!this.ready || turn < 0 || !asked) return undefined;
+    this.#turn.splice(turn, 1);
     const index = asked.queue.shift()!;
     asked.queued.delete(index);
     if (asked.queue.length > 0) this.#turn.push(number);
     const tries = (asked.tries.get(index) ?? 0) + 1;
-    this.#unacked.set(`${number}:${index}`, { number, index, at: now, tries });
+    this.#unacked.set(`${number}:${index}`, { number, index, at: now, tries, weight: asked.weight });
+    this.#weight += asked.weight;
     return { number, index };
   }
 
@@ -98,7 +118,7 @@ export class Upload {
       const key = `${number}:${index}`;
       const sent = this.#unacked.get(key);
       if (!sent) continue;
-      this.#unacked.delete(key);
+      this.#forget(key);
       fresh++;
       if (sent.tries === 1) this.#rto.sample(now - sent.at);
       else this.#asked.get(number)?.tries.delete(index);
@@ -110,7 +130,12 @@ export class Upload {
   drop(number: number): void {
     this.#asked.delete(number);
     this.#turn = this.#turn.filter((n) => n !== number);
-    for (const [key, sent] of this.#unacked) if (sent.number === number) this.#unacked.delete(key);
+    for (const [key, sent] of this.#unacked) if (sent.number === number) this.#forget(key);
+  }
+
+  #forget(key: string): void {
+    this.#weight -= this.#unacked.get(key)?.weight ?? 0;
+    this.#unacked.delete(key);
   }
 
   /** When `expire` should be called next, or undefined when nothing waits for an acknowledgement. */
@@ -137,7 +162,7 @@ export class Upload {
     const lost = new Set<number>();
     for (const { number, index, tries } of late.reverse()) {
       const asked = this.#asked.get(number);
-      this.#unacked.delete(`${number}:${index}`);
+      this.#forget(`${number}:${index}`);
       if (!asked) continue;
       if (tries >= TRIES_MAX) {
         lost.add(number);

@@ -31,9 +31,9 @@ export class FrameDecoder {
     this.#onFrame = onFrame;
   }
 
-  /** Whether a frame has begun that is not whole yet. */
-  get unfinished(): boolean {
-    return this.#filled > 0;
+  /** Bytes that are here of a frame that is not whole yet. */
+  get unfinished(): number {
+    return this.#filled;
   }
 
   /**

@@ -135,3 +135,40 @@ test('a full disk fails a file whoever sends it', (t) => {
     ['disk-full'],
   );
 });
+
+test('what waits only for one that is gone has failed, although another was asked before', (t) => {
+  const batch = new Batch(files(1, ['a', 'b']));
+  const asked = requests(batch.handle({ kind: 'source', peer: 'a' }, 0));
+  t.is(asked[0].peer, 'a');
+  batch.handle({ kind: 'settled', file: 0, peer: 'a', code: 'not-found' }, 1);
+  const effects = batch.handle({ kind: 'source-gone', peer: 'b', code: 'unreachable' }, 2);
+  t.deepEqual(failures(effects), [{ kind: 'failed', file: 0, code: 'unreachable' }]);
+  t.true(effects.some(({ kind }) => kind === 'complete'));
+});
+
+test('what was asked of one that broke off is asked of another at once, or of it when it is back', (t) => {
+  const batch = new Batch([...files(3, ['a', 'b']), ...files(2, ['a'])]);
+  t.deepEqual(requests(batch.handle({ kind: 'source', peer: 'a' }, 0))[0].files, [0, 1, 2, 3, 4]);
+  batch.handle({ kind: 'source', peer: 'b' }, 1);
+  const moved = requests(batch.handle({ kind: 'source-lost', peer: 'a' }, 2));
+  t.deepEqual(
+    moved.map(({ peer, files }) => [peer, files.toSorted()]),
+    [['b', [0, 1, 2]]],
+  );
+  const back = requests(batch.handle({ kind: 'source', peer: 'a' }, 3));
+  t.deepEqual(
+    back.map(({ peer, files }) => [peer, files.toSorted()]),
+    [['a', [3, 4]]],
+  );
+});
+
+test('a file that was written while its source broke off is here, and asked of nobody else', (t) => {
+  const batch = new Batch(files(1, ['a', 'b']));
+  batch.handle({ kind: 'source', peer: 'a' }, 0);
+  batch.handle({ kind: 'source', peer: 'b' }, 0);
+  t.deepEqual(requests(batch.handle({ kind: 'source-lost', peer: 'a' }, 1))[0].peer, 'b');
+  const effects = batch.handle({ kind: 'settled', file: 0, peer: 'a', code: undefined }, 2);
+  t.true(effects.some(({ kind }) => kind === 'complete'));
+  t.false(batch.expects(0, 'b'), 'what b sends of it is not written over it');
+  t.deepEqual(batch.handle({ kind: 'settled', file: 0, peer: 'b', code: undefined }, 3), []);
+});
