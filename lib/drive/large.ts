@@ -16,7 +16,10 @@ import { Partial } from '../share/partial.js';
 import { chunkCount, chunkLength, chunkSizeOf, contentId } from '../transfer/content.js';
 import { Download, type DownloadEffect, type DownloadEvent } from '../transfer/download.js';
 import type { Message, MessageOf } from '../wire/table.js';
+import { Alarm } from './alarm.js';
+import { Assembly } from './assembly.js';
 import type { FetchContext, Onward } from './context.js';
+import { ManifestPages } from './manifest.js';
 import type { Offered } from './offered.js';
 import { type Answer, errorOf } from './requests.js';
 
@@ -64,8 +67,7 @@ interface Source {
   link: Link;
   number: number;
   /** Hashes as they come, page by page. */
-  hashes: Uint8Array;
-  pages: number;
+  pages: ManifestPages;
   manifest: MessageOf<'M'> | undefined;
   using: boolean;
   ended: ((id: string | null) => void) | undefined;
@@ -91,8 +93,7 @@ export class LargeFetch {
   readonly #given = new Map<PeerId, number>();
   /** Peers that receive the same and offer nothing: that they end, or have not begun, is no news to anyone. */
   readonly #fellows = new Set<PeerId>();
-  readonly #buffers = new Map<number, Buffer>();
-  readonly #spare: Buffer[] = [];
+  readonly #assembly: Assembly;
   readonly #stops: (() => void)[] = [];
   #partial!: Partial;
   #download: Download | undefined;
@@ -109,8 +110,7 @@ export class LargeFetch {
   #queue: DownloadEvent[] = [];
   #handling = false;
   #block: { data: Uint8Array; hash: Uint8Array } | undefined;
-  #timer: NodeJS.Timeout | undefined;
-  #timerAt = Number.POSITIVE_INFINITY;
+  readonly #alarm = new Alarm(() => this.#dispatch({ kind: 'timer' }));
   /** Chunks being written. */
   readonly #writes = new Set<Promise<void>>();
   #lastError: HearsayError | undefined;
@@ -123,6 +123,7 @@ export class LargeFetch {
     this.#context = context;
     this.#events = events;
     this.#id = job.id;
+    this.#assembly = new Assembly(chunkSizeOf(job.size));
     this.#hashes = new Uint8Array(chunkCount(job.size) * 32);
   }
 
@@ -211,9 +212,8 @@ export class LargeFetch {
     this.#download = undefined;
     this.#hasManifest = false;
     this.#queue = [];
-    clearTimeout(this.#timer);
-    this.#timerAt = Number.POSITIVE_INFINITY;
-    this.#buffers.clear();
+    this.#alarm.stop();
+    this.#assembly.clear();
     this.#tries.clear();
     for (const peer of this.#job.sources) this.#add(peer);
     this.#seek(id);
@@ -243,8 +243,7 @@ export class LargeFetch {
       peer: link.peer,
       link,
       number: 0,
-      hashes: new Uint8Array(this.#hashes.length),
-      pages: 0,
+      pages: new ManifestPages(chunkCount(this.#job.size)),
       manifest: undefined,
       using: false,
       ended: undefined,
@@ -338,20 +337,18 @@ export class LargeFetch {
       this.#executable = page.executable;
     }
     if (this.#id !== null && !this.#hasManifest) {
-      const fits = page.first === source.pages && page.first * 32 + page.hashes.length <= source.hashes.length;
-      if (!fits || page.hashes.length % 32 !== 0 || (page.hashes.length === 0 && count > 0)) {
+      const state = source.pages.add(page);
+      if (state === 'unfit') {
         this.#lie(source, 'a manifest that does not fit the size');
         return;
       }
       this.#lastArrival = performance.now();
-      source.hashes.set(page.hashes, page.first * 32);
-      source.pages += page.hashes.length / 32;
-      if (source.pages < count) return;
-      if (contentId(size, source.hashes) !== this.#id) {
+      if (state === 'more') return;
+      if (contentId(size, source.pages.hashes) !== this.#id) {
         this.#lie(source, 'a manifest that does not fit the content id');
         return;
       }
-      this.#hashes = source.hashes;
+      this.#hashes = source.pages.hashes;
       this.#hasManifest = true;
       this.#begin().catch((thrown) => this.#settle.reject(thrown));
       return;
@@ -457,7 +454,7 @@ export class LargeFetch {
         this.#check(effect.chunk, effect.from);
         return;
       case 'forget':
-        this.#release(effect.chunk);
+        this.#assembly.release(effect.chunk);
         return;
       case 'drop': {
         const source = this.#sources.get(effect.peer);
@@ -468,7 +465,7 @@ export class LargeFetch {
         this.#settle.resolve();
         return;
       case 'timer':
-        this.#setTimer(effect.at);
+        this.#alarm.set(effect.at);
         return;
     }
   }
@@ -482,41 +479,29 @@ export class LargeFetch {
     const download = this.#download;
     if (!download || !this.#block) return;
     const { chunk, offset } = download.placeOf(block);
-    let buffer = this.#buffers.get(chunk);
-    if (!buffer) {
-      buffer = this.#spare.pop() ?? Buffer.allocUnsafeSlow(download.chunkSize);
-      this.#buffers.set(chunk, buffer);
-    }
     const { data, hash } = this.#block;
     this.#lastArrival = performance.now();
-    buffer.set(data, offset);
+    this.#assembly.keep(chunk, offset, data);
     // The last block of a chunk tells its hash, where there is no manifest that does.
     if (!this.#hasManifest && hash.length === 32) this.#hashes.set(hash, chunk * 32);
   }
 
-  #release(chunk: number): void {
-    const buffer = this.#buffers.get(chunk);
-    this.#buffers.delete(chunk);
-    if (buffer && this.#spare.length < 8) this.#spare.push(buffer);
-  }
-
   #check(chunk: number, from: PeerId): void {
-    const buffer = this.#buffers.get(chunk);
-    const download = this.#download;
-    if (!buffer || !download) return;
     const length = chunkLength(this.#job.size, chunk);
-    const data = buffer.subarray(0, length);
+    const data = this.#assembly.bytes(chunk, length);
+    const download = this.#download;
+    if (!data || !download) return;
     const wanted = this.#hashes.subarray(chunk * 32, chunk * 32 + 32);
     const hash = blake3(data);
     if (!hash.equals(wanted)) {
-      this.#release(chunk);
+      this.#assembly.release(chunk);
       this.#queue.push({ kind: 'checked', chunk, ok: false });
       return;
     }
     const write = this.#partial
       .write(chunk, data, hash)
       .then(() => {
-        this.#release(chunk);
+        this.#assembly.release(chunk);
         if (this.#over || download !== this.#download) return;
         this.#given.set(from, (this.#given.get(from) ?? 0) + length);
         this.#dispatch({ kind: 'checked', chunk, ok: true });
@@ -540,19 +525,6 @@ export class LargeFetch {
       verified -= download.chunkSize - chunkLength(size, chunks.count - 1);
     }
     this.#events.progress(verified, download.working);
-  }
-
-  #setTimer(at: number): void {
-    if (at >= this.#timerAt) return;
-    clearTimeout(this.#timer);
-    this.#timerAt = at;
-    this.#timer = setTimeout(
-      () => {
-        this.#timerAt = Number.POSITIVE_INFINITY;
-        this.#dispatch({ kind: 'timer' });
-      },
-      Math.max(1, at - performance.now()),
-    );
   }
 
   /** A source that lied: used no more, and named. */
@@ -699,7 +671,7 @@ export class LargeFetch {
 
   #stop(): void {
     this.#over = true;
-    clearTimeout(this.#timer);
+    this.#alarm.stop();
     for (const stop of this.#stops) stop();
     for (const { link, number } of this.#sources.values()) {
       this.#context.requests.close(link, number);
@@ -707,7 +679,7 @@ export class LargeFetch {
     }
     this.#sources.clear();
     this.#onward?.end();
-    this.#buffers.clear();
+    this.#assembly.clear();
   }
 }
 

@@ -13,6 +13,7 @@ import { type SmallFile, writeSmallBatch } from '../share/partial-small.js';
 import { Batch, type BatchEffect, type BatchEvent } from '../transfer/batch.js';
 import { idOfSmall } from '../transfer/content.js';
 import type { MessageOf } from '../wire/table.js';
+import { Alarm } from './alarm.js';
 import type { FetchContext } from './context.js';
 import { type Answer, errorOf } from './requests.js';
 
@@ -59,8 +60,7 @@ export class SmallFetch {
   readonly #stops: (() => void)[] = [];
   #queue: BatchEvent[] = [];
   #handling = false;
-  #timer: NodeJS.Timeout | undefined;
-  #timerAt = Number.POSITIVE_INFINITY;
+  readonly #alarm = new Alarm(() => this.#dispatch({ kind: 'timer' }));
   #lastArrival = performance.now();
   #lastHeard = 0;
   #over = false;
@@ -105,7 +105,7 @@ export class SmallFetch {
       this.#over = true;
       // What is being written is finished, and told of.
       await this.#writing;
-      clearTimeout(this.#timer);
+      this.#alarm.stop();
       for (const stop of this.#stops) stop();
       for (const { link, requests } of this.#sources.values()) {
         for (const number of requests.keys()) {
@@ -179,16 +179,8 @@ export class SmallFetch {
         this.#settle.resolve();
         return;
       case 'timer':
-        if (effect.at >= this.#timerAt) return;
-        clearTimeout(this.#timer);
-        this.#timerAt = effect.at;
-        this.#timer = setTimeout(
-          () => {
-            this.#timerAt = Number.POSITIVE_INFINITY;
-            this.#dispatch({ kind: 'timer' });
-          },
-          Math.max(1, effect.at - performance.now()),
-        );
+        this.#alarm.set(effect.at);
+        return;
     }
   }
 
