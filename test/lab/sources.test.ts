@@ -61,7 +61,8 @@ labTest('1 GiB comes from both hosts that have it under different names', 3, asy
   t.true(one > 0.25 && two > 0.25);
   // Nothing is lost here, so nothing may wait for a time-out, which is a second at least.
   t.true(fetching.gap < 1000);
-  t.is(fetching.done.received, GIB);
+  // Near the end a block may be asked of both.
+  t.true(fetching.done.received >= GIB && fetching.done.received <= GIB * 1.01);
   t.true(await sameContent(first, join(into, 'first name')));
 });
 

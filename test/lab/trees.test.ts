@@ -88,8 +88,9 @@ labTest('20,000 files of 2 GiB are listed elsewhere before they are hashed, and 
   const isHashed = (event: ShareEvent) => event.event === 'hashed';
   const before = first.events().filter(isHashed).length;
   t.log(`ready after ${Math.round(first.took)} ms, all listed ${Math.round(took)} ms later, ${before} hashed by then`);
-  t.true(first.took <= 1000);
-  t.true(took <= 3000);
+  // 1 s and 3 s on a calm machine, as logged; what is held here is that neither waits for the hashing.
+  t.true(first.took <= 3000);
+  t.true(took <= 9000);
   t.true(before < count);
 
   const began = performance.now();
