@@ -23,8 +23,12 @@ export async function fetch(what: string, folder: string, options: PeerOptions =
 
 if (process.argv[1]?.endsWith('fetch.js')) {
   const [what, folder = './'] = process.argv.slice(2);
+  if (what === undefined) {
+    console.error('usage: node dist/examples/fetch.js WHAT [FOLDER]');
+    process.exit(2);
+  }
   try {
-    await fetch(what ?? '**', folder);
+    await fetch(what, folder);
   } catch (error) {
     console.error(error instanceof HearsayError ? `${error.code}: ${error.message}` : error);
     process.exitCode = 1;

@@ -18,7 +18,12 @@ export async function share(folder: string, options: PeerOptions = {}, signal?: 
 }
 
 if (process.argv[1]?.endsWith('share.js')) {
+  const [folder] = process.argv.slice(2);
+  if (folder === undefined) {
+    console.error('usage: node dist/examples/share.js FOLDER');
+    process.exit(2);
+  }
   const stop = new AbortController();
   process.once('SIGINT', () => stop.abort());
-  await share(process.argv[2] ?? '.', {}, stop.signal);
+  await share(folder, {}, stop.signal);
 }

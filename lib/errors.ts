@@ -10,6 +10,7 @@ const TABLE = {
   config: [2, 'Correct the setting in the config file; config/default.toml lists them all.'],
   conflict: [2, 'Two results would land in one place: fetch them one at a time, or into different folders.'],
   'not-found': [3, 'See what there is with `hearsay ls`.'],
+  'no-such-path': [3, 'Check the path.'],
   ambiguous: [4, 'Name one of them: `PEER:path`, a peer id, or `#` and the content id.'],
   'no-peer': [5, 'Check that the other machine runs `hearsay share` on the same network, or name it with --join HOST.'],
   'not-running': [5, 'Start a peer with `hearsay share PATH`.'],

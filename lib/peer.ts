@@ -311,7 +311,9 @@ export class Peer implements Api {
 
   async sources(what: string, from?: string[]): Promise<SourcesRow[]> {
     const query: GetQuery = { what: [what], to: '.', ...(from ? { from } : {}) };
-    const pieces = await this.#getting.resolve(query, this.#abort.signal);
+    const pieces = await this.#getting.resolve(query, this.#abort.signal, (error) => {
+      throw error;
+    });
     const files = pieces.filter((piece) => !piece.folder).slice(0, FILES_MAX);
     return Promise.all(
       files.map((piece) => {

@@ -1,4 +1,5 @@
 /** What a `get` tells as it goes, for people and for programs. */
+import { basename, dirname, sep } from 'node:path';
 import type { GetEvent } from '../api.js';
 import { type Code, HearsayError } from '../errors.js';
 import { printable } from '../names.js';
@@ -46,6 +47,15 @@ export async function followGet(context: Context, events: AsyncIterable<GetEvent
     teller.close();
   }
   return teller.fetched;
+}
+
+/** The folder that all of some files are in. */
+function commonFolder(files: readonly string[]): string {
+  let common = dirname(files[0]);
+  for (const file of files) {
+    while (!file.startsWith(common + sep) && dirname(common) !== common) common = dirname(common);
+  }
+  return common;
 }
 
 class Teller {
@@ -123,7 +133,9 @@ class Teller {
         const facts = [formatSize(size), formatDuration(seconds)];
         if (seconds > 0 && received >= RATE_MIN) facts.push(formatRate(received / seconds));
         facts.push(sources.length > 0 ? `from ${peerList(sources, 4)}` : 'from what was here');
-        return this.#line(`${green('got')} ${printable(path)} ${dim(`(${facts.join(', ')})`)}`);
+        // A file that goes by another name than its path ends in says which.
+        const as = basename(event.file) === path.slice(path.lastIndexOf('/') + 1) ? '' : ` as ${printable(event.file)}`;
+        return this.#line(`${green('got')} ${printable(path)}${this.#piped ? '' : as} ${dim(`(${facts.join(', ')})`)}`);
       }
       case 'discarded':
         return this.#line(`discarded ${printable(event.path)}`);
@@ -157,6 +169,7 @@ class Teller {
     if (files + failed < 2 || signal.aborted) return;
     const took = formatDuration((now - this.#startedAt) / 1000);
     const bad = failed > 0 ? `, ${failed} failed` : '';
-    out.note(`${count(files, 'file')}, ${formatSize(bytes)} in ${took}${bad}`);
+    const where = this.#piped || files === 0 ? '' : `, in ${printable(commonFolder(this.fetched.files))}`;
+    out.note(`${count(files, 'file')}, ${formatSize(bytes)} in ${took}${bad}${where}`);
   }
 }

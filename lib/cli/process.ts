@@ -3,6 +3,7 @@
  * Owns the process's signal handlers. Always true: a second Ctrl-C ends the process at once, as does a first that nobody
  * waits for. Called by the programs in bin/.
  */
+import { homedir } from 'node:os';
 import type { WriteStream } from 'node:tty';
 import { asHearsayError, exitStatus, type HearsayError } from '../errors.js';
 import type { Io, Sink } from './io.js';
@@ -57,8 +58,17 @@ class StreamSink implements Sink {
   }
 }
 
+/** The current folder; where it has been deleted, its name of before, which whoever needs it finds gone. */
+function currentFolder(): string {
+  try {
+    return process.cwd();
+  } catch {
+    return process.env.PWD ?? homedir();
+  }
+}
+
 /** @param version the program's version */
-export function processIo(version: string, cwd = process.cwd()): Io {
+export function processIo(version: string, cwd = currentFolder()): Io {
   const handlers = new Set<() => void>();
   let told: number | undefined;
   const onSignal = () => {

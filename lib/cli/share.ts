@@ -80,7 +80,8 @@ class Teller {
     const { dim } = out.style;
     if (event.event === 'ready') {
       const shares = event.shares.map(({ name }) => printable(name)).join(', ');
-      const at = event.addresses.length > 0 ? event.addresses.join(', ') : `port ${event.port}, without a network`;
+      const shown = out.manner.verbose ? event.addresses : event.addresses.slice(0, 1);
+      const at = shown.length > 0 ? shown.join(', ') : `port ${event.port}, without a network`;
       return `ready ${peerLabel(event)} ${event.id} at ${at}; everyone on this network can read: ${shares}`;
     }
     switch (event.event) {

@@ -39,6 +39,8 @@ export class Asker {
   readonly #failed = new Map<PeerId, HearsayError>();
   #open = 0;
   #lastNews = performance.now();
+  /** Whether the whole wait has passed once: whoever did not come then is not waited for again. */
+  #waited = false;
 
   constructor(options: AskerOptions) {
     this.#options = options;
@@ -58,11 +60,12 @@ export class Asker {
   /**
    * Asks everybody who is here or comes.
    * @param questions none to learn only who is here
-   * @param wait ms at most
-   * @returns when all who are here have answered and nobody new came for a while, or `wait` has passed
+   * @param most ms at most
+   * @returns when all who are here have answered and nobody new came for a while, or `most` has passed
    */
-  async ask(questions: Question[], wait: number, signal?: AbortSignal): Promise<void> {
+  async ask(questions: Question[], most: number, signal?: AbortSignal): Promise<void> {
     const began = performance.now();
+    const wait = this.#waited ? Math.min(most, QUIET) : most;
     for (const question of questions) {
       this.#questions.push(question);
       for (const peer of this.#options.peers()) this.#ask(peer, question);
@@ -74,7 +77,10 @@ export class Asker {
       const quiet = at - Math.max(this.#lastNews, began) >= QUIET;
       if (here && quiet && this.#open === 0 && !this.#options.pending()) return;
       // While answers are coming in, a long listing may take longer than the wait for peers.
-      if (at - began >= wait && (this.#open === 0 || at - this.#lastNews > ANSWER_MS)) return;
+      if (at - began >= wait && (this.#open === 0 || at - this.#lastNews > ANSWER_MS)) {
+        this.#waited = true;
+        return;
+      }
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }

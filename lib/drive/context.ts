@@ -15,6 +15,8 @@ export interface FetchContext {
   /** The link to a peer that another told of; undefined where its words do not hold or it cannot be reached. */
   meet(neighbour: Neighbour): Promise<Link | undefined>;
   nameOf(peer: PeerId): PeerName;
+  /** Whether a peer is here, as far as gossip knows: it has neither said goodbye nor fallen silent. */
+  isHere(peer: PeerId): boolean;
   /** Peers that offer this content now, other than this one. */
   holders(id: string): PeerId[];
   /**

@@ -10,13 +10,13 @@ import { SMALL_MAX } from '../limits.js';
 import { copySmall } from '../share/copy.js';
 import { type Dest, lookAtDest, resolveTargets, type Target } from '../share/destination.js';
 import { writeSmall } from '../share/partial-small.js';
-import { discardPartial } from '../share/partial-sweep.js';
 import { Place, type Spot } from '../share/place.js';
 import { compareExisting } from '../share/place-existing.js';
 import { collisions } from '../share/place-names.js';
 import { checkSpace, takenByPartial } from '../share/place-space.js';
 import { idOfSmall } from '../transfer/content.js';
 import type { FetchContext } from './context.js';
+import { discard } from './discard.js';
 import { LargeFetch } from './large.js';
 import type { Piece } from './plan.js';
 import { SmallFetch } from './small.js';
@@ -24,8 +24,12 @@ import type { Stream } from './stream.js';
 
 /** What a get needs beyond what a single fetch needs. */
 export interface GetContext extends FetchContext {
-  /** What the WHATs stand for. @throws HearsayError `not-found`, `ambiguous`, `no-peer` */
-  resolve(query: GetQuery, signal: AbortSignal): Promise<Piece[]>;
+  /**
+   * What the WHATs stand for.
+   * @param failed told of each that is not found or ambiguous; the others go on
+   * @throws HearsayError `no-peer`, `ambiguous` for the peers that were named
+   */
+  resolve(query: GetQuery, signal: AbortSignal, failed: (error: HearsayError) => void): Promise<Piece[]>;
   /** Has sources hash these files and fills in their ids. */
   hashFirst(pieces: Piece[], signal: AbortSignal): Promise<void>;
   /** A file of this peer's own share with this content, and its manifest. */
@@ -63,8 +67,14 @@ export class Get {
   /** Does it all. What stops everything is an `error` without a path. Never throws. */
   async run(): Promise<void> {
     try {
-      const pieces = await this.#context.resolve(this.#query, this.#signal);
-      await this.#fetch(pieces, await lookAtDest(this.#query.to));
+      if (this.#query.discard) {
+        for (const gone of await discard(this.#query.what, this.#query.to))
+          this.#out.push({ event: 'discarded', ...gone });
+      } else {
+        const failed = (error: HearsayError) => this.#fail(undefined, error);
+        const pieces = await this.#context.resolve(this.#query, this.#signal, failed);
+        if (pieces.length > 0) await this.#fetch(pieces, await lookAtDest(this.#query.to));
+      }
     } catch (thrown) {
       // A signal throws whatever reason its owner gave it.
       const stopped = new HearsayError('interrupted', 'stopped; what is verified is kept');
@@ -118,7 +128,6 @@ export class Get {
     const began = performance.now();
     const targets = resolveTargets(pieces, dest);
     const jobs = await this.#spots(targets, began);
-    if (this.#query.discard) return this.#discard(jobs);
     const files = targets.filter(({ wanted }) => !wanted.folder);
     const bytes = files.reduce((sum, { wanted }) => sum + wanted.size, 0);
     this.#out.push({ event: 'start', files: files.length, bytes });
@@ -169,17 +178,6 @@ export class Get {
       }
     }
     return jobs;
-  }
-
-  async #discard(jobs: Job[]): Promise<void> {
-    for (const { wanted, spot } of jobs) {
-      try {
-        if (!(await discardPartial(spot.folder, spot.name))) continue;
-        this.#out.push({ event: 'discarded', path: wanted.path, file: spot.file });
-      } catch (thrown) {
-        this.#fail(wanted.path, thrown);
-      }
-    }
   }
 
   /** Of all files those that are not here yet; an identical one is done, another is left alone. */

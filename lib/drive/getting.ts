@@ -9,6 +9,7 @@ import { asHearsayError, HearsayError } from '../errors.js';
 import type { Gossip } from '../gossip/gossip.js';
 import { candidates, resolveWhat } from '../gossip/query.js';
 import type { PeerId } from '../ids.js';
+import { PEERS_MAX } from '../limits.js';
 import { printable } from '../names.js';
 import { verifySignature } from '../net/keys.js';
 import type { Link } from '../net/link.js';
@@ -63,6 +64,7 @@ interface Incoming {
 export class Getting implements GetContext {
   readonly #parts: Parts;
   readonly #incoming = new Set<Incoming>();
+  readonly #names = new Map<PeerId, string>();
   readonly requests: Requests;
   readonly random: () => number;
 
@@ -84,7 +86,16 @@ export class Getting implements GetContext {
 
   nameOf(id: PeerId): PeerName {
     const { gossip, links } = this.#parts;
-    return { id, name: gossip.peer(id)?.name ?? links.get(id)?.head.name ?? id };
+    const name = gossip.peer(id)?.name ?? links.get(id)?.head.name;
+    if (name === undefined) return { id, name: this.#names.get(id) ?? id };
+    // What one who has left was called is still told.
+    if (this.#names.size >= PEERS_MAX) this.#names.clear();
+    this.#names.set(id, name);
+    return { id, name };
+  }
+
+  isHere(id: PeerId): boolean {
+    return this.#parts.gossip.peer(id) !== undefined;
   }
 
   holders(id: string): PeerId[] {
@@ -147,12 +158,14 @@ export class Getting implements GetContext {
     }));
   }
 
-  async resolve(query: GetQuery, signal: AbortSignal): Promise<Piece[]> {
+  async resolve(query: GetQuery, signal: AbortSignal, failed: (error: HearsayError) => void): Promise<Piece[]> {
     const { id: me, gossip, learn } = this.#parts;
+    signal.throwIfAborted();
     await learn(
       query.what.map((text) => ({ kind: ASK.what, text })),
       signal,
     );
+    const others = gossip.peers().some((peer) => !peer.self);
     const from = lookUpPeers(query.from ?? [], gossip.peers());
     for (const name of from.away) this.#parts.warn(`${name} is not here; the others go on`);
     const pieces: Piece[] = [];
@@ -166,16 +179,37 @@ export class Getting implements GetContext {
         const offers = found.offers.filter((o) => o.peer !== me || o.id !== null || !isFile(o));
         pieces.push(...piecesOf(offers, namingOf(found), me, query.from && from.ids));
       } catch (thrown) {
-        throw this.#named(thrown, what, query.from);
+        signal.throwIfAborted();
+        const error = await this.#explained(thrown, what, query.from, signal);
+        // Nobody is here who could have it.
+        const alone = error.code === 'not-found' && !others;
+        failed(alone ? new HearsayError('no-peer', `no peer answered, so nobody offers "${printable(what)}"`) : error);
       }
     }
     return pieces;
   }
 
-  /** Where only some peers were asked, an error of what was not found names them. */
-  #named(thrown: unknown, what: string, from: string[] | undefined): unknown {
-    if (!from || asHearsayError(thrown).code !== 'not-found') return thrown;
-    return new HearsayError('not-found', `"${printable(what)}" is not offered by ${from.map(printable).join(', ')}`);
+  /** What was not found: where only some peers were asked, with their names; where it is a folder, how to write that. */
+  async #explained(
+    thrown: unknown,
+    what: string,
+    from: string[] | undefined,
+    signal: AbortSignal,
+  ): Promise<HearsayError> {
+    const error = asHearsayError(thrown);
+    if (error.code !== 'not-found' || signal.aborted) return error;
+    if (from) {
+      return new HearsayError('not-found', `"${printable(what)}" is not offered by ${from.map(printable).join(', ')}`);
+    }
+    if (what.endsWith('/') || what.includes('*')) return error;
+    // A one-shot has asked for the exact path only.
+    await this.#parts.learn([{ kind: ASK.what, text: `${what}/` }], signal);
+    try {
+      candidates(this.#offers(undefined), what, this.#parts.gossip.peers());
+    } catch (again) {
+      return asHearsayError(again);
+    }
+    return error;
   }
 
   async hashFirst(pieces: Piece[], signal: AbortSignal): Promise<void> {

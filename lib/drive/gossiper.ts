@@ -293,6 +293,8 @@ export class Gossiper {
       this.#timers.add(timer);
       delay = Math.min(REJOIN_MAX, delay * 2);
     };
+    const name = formatEndpoint(endpoint);
+    this.unjoined.set(name, new HearsayError('unreachable', 'no answer yet'));
     this.#firstJoins++;
     let first = true;
     const tried = () => {
@@ -304,13 +306,18 @@ export class Gossiper {
         (link) => {
           tried();
           delay = REJOIN_FIRST;
-          this.unjoined.delete(formatEndpoint(endpoint));
+          this.unjoined.delete(name);
           if (link.open) this.#joined.set(link, again);
           else again();
         },
         (thrown) => {
           tried();
-          this.unjoined.set(formatEndpoint(endpoint), asHearsayError(thrown, 'unreachable'));
+          const error = asHearsayError(thrown, 'unreachable');
+          if (this.unjoined.get(name)?.message === 'no answer yet') {
+            const message = `${name} cannot be joined: ${error.message}; it is tried again and again`;
+            this.#options.onNews({ kind: 'warning', code: error.code, message });
+          }
+          this.unjoined.set(name, error);
           again();
         },
       );

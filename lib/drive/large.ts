@@ -139,7 +139,7 @@ export class LargeFetch {
         // The parts fitted what they were said to be, but not the whole: once more from the beginning.
         await this.#again();
         whole = await this.#whole();
-        if (!whole) throw new HearsayError('wrong-content', `${path}: the whole does not fit its content id, twice`);
+        if (!whole) throw new HearsayError('wrong-content', 'the whole does not fit its content id, twice');
       }
       const { overwrite, sync } = this.#job;
       const file = await this.#partial.finish({ mtime: this.#mtime, executable: this.#executable, overwrite, sync });
@@ -318,7 +318,7 @@ export class LargeFetch {
   }
 
   #manifestPage(source: Source, page: MessageOf<'M'>): void {
-    const { path, size } = this.#job;
+    const { size } = this.#job;
     const count = chunkCount(size);
     if (page.size !== size || page.chunk !== chunkSizeOf(size) || page.id !== this.#id) {
       // The file is not what it was offered as.
@@ -328,7 +328,7 @@ export class LargeFetch {
         return;
       }
       this.#leave(source, true);
-      this.#refused(source.peer, new HearsayError('changed', `${path} is not what was offered`));
+      this.#refused(source.peer, new HearsayError('changed', 'it is not what was offered'));
       return;
     }
     if (!source.manifest) {
@@ -560,7 +560,10 @@ export class LargeFetch {
     this.#lastError = new HearsayError(why.code, `${this.#context.nameOf(peer).name}: ${why.message}`);
     const tries = (this.#tries.get(peer) ?? 0) + 1;
     this.#tries.set(peer, tries);
-    if (tries > RETRIES) {
+    // One that said goodbye is not waited for.
+    const left = !this.#context.isHere(peer);
+    if (left) this.#lastError = new HearsayError('no-peer', `${this.#context.nameOf(peer).name} has left`);
+    if (tries > RETRIES || left) {
       this.#dropped.add(peer);
       this.#starved();
       return;
@@ -600,20 +603,22 @@ export class LargeFetch {
         return;
       }
     }
-    this.#settle.reject(this.#lastError ?? new HearsayError('no-peer', `nobody has ${this.#job.path} any more`));
+    this.#settle.reject(this.#lastError ?? new HearsayError('no-peer', 'nobody has it any more'));
   }
 
   /** Looks for new holders, and gives up when nothing has come for too long. */
   #watch(): void {
     if (this.#over) return;
     if (this.#id !== null) for (const peer of this.#context.holders(this.#id)) this.#add(peer);
+    // How many sources there are changes without anything coming.
+    this.#tellProgress();
     const now = performance.now();
     const { timeout } = this.#job;
     // Bytes that come but never make up a block do not keep it waiting for ever.
     const isSlow = now - this.#lastHeard < timeout && now - this.#lastArrival < SLOW_MOST * timeout;
     if (now - this.#lastArrival < timeout || isSlow) return;
     const seconds = Math.round(timeout / 1000);
-    this.#settle.reject(new HearsayError('timeout', `${this.#job.path}: nothing arrived for ${seconds} s`));
+    this.#settle.reject(new HearsayError('timeout', `nothing arrived for ${seconds} s`));
   }
 
   /**
@@ -644,7 +649,8 @@ export class LargeFetch {
       if (this.#job.signal.aborted) reject(interrupted());
       void Promise.all(ends).then((ids) => resolve(ids.find((id) => id !== null) ?? null));
     });
-    if (said === null) throw this.#lastError ?? new HearsayError('timeout', `${this.#job.path}: no word of its end`);
+    if (said === null)
+      throw this.#lastError ?? new HearsayError('timeout', 'its source did not say whether it is whole');
     this.#id = said;
     return said === mine;
   }

@@ -52,7 +52,8 @@ async function keepSecret(shares: readonly ShareSpec[], state: string): Promise<
  */
 export async function open({ passive, state: path, share, rescan }: Settled): Promise<Opened> {
   if (passive) return { ...(await oneShot(path)), store: undefined, catalogue: undefined };
-  const shares = await resolveShares(share, process.cwd());
+  // Settings give absolute paths.
+  const shares = await resolveShares(share, '/');
   await keepSecret(shares, path);
   const state = await StateFolder.open(path);
   const { store, warning } = await HashStore.open(path);

@@ -13,6 +13,7 @@ import { type BigIntStats, lstatSync, type Stats } from 'node:fs';
 import { lstat, mkdir, open, realpath, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HearsayError } from '../errors.js';
+import { makeFolders } from './folders.js';
 import { temporaryName } from './partial-names.js';
 import { codeOf, diskError } from './place-land.js';
 import { diskPathFault, type Folding, foldingOf } from './place-names.js';
@@ -148,7 +149,7 @@ export class Place {
 
   async #makeRoot(): Promise<Folder> {
     try {
-      await mkdir(this.root, { recursive: true });
+      await makeFolders(this.root);
       const path = await realpath(this.root);
       const found = await stat(path, { bigint: true });
       if (!found.isDirectory()) throw new HearsayError('in-the-way', `${this.root} is a file, not a folder`);

@@ -26,7 +26,8 @@ export async function resolveShares(paths: readonly SharePath[], cwd: string): P
       const what = as === undefined ? `${printable(path)} cannot be shared under its own name` : 'cannot share as that';
       throw new HearsayError('usage', `${what} (${fault}): name it with --as NAME`);
     }
-    specs.push({ path, name });
+    // The same twice is once.
+    if (!specs.some((spec) => spec.path === path && spec.name === name)) specs.push({ path, name });
   }
   checkNames(specs);
   return specs;
@@ -55,6 +56,7 @@ async function checkReadable(path: string): Promise<void> {
     if (thrown instanceof HearsayError) throw thrown;
     const code = (thrown as NodeJS.ErrnoException).code;
     const why = code === 'ENOENT' ? 'there is no such file or folder' : (code ?? String(thrown));
-    throw new HearsayError('not-readable', `cannot share ${printable(path)}: ${why}`, { cause: thrown });
+    const kind = code === 'ENOENT' || code === 'ENOTDIR' ? 'no-such-path' : 'not-readable';
+    throw new HearsayError(kind, `cannot share ${printable(path)}: ${why}`, { cause: thrown });
   }
 }

@@ -5,10 +5,11 @@
  * aside under another name, never wiped. Called by the peer when it starts; any number of one-shots read beside it.
  */
 import { randomBytes } from 'node:crypto';
-import { chmod, link, mkdir, readFile, rename, unlink, writeFile } from 'node:fs/promises';
+import { chmod, link, readFile, rename, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { asHearsayError, HearsayError } from '../errors.js';
+import { makeFolders } from './folders.js';
 
 const identitySchema = z.strictObject({ born: z.int().min(0), key: z.string() });
 const epochSchema = z.strictObject({ epoch: z.int().min(0) });
@@ -36,7 +37,7 @@ export class StateFolder {
    */
   static async open(path: string): Promise<StateFolder> {
     try {
-      await mkdir(path, { recursive: true, mode: 0o700 });
+      await makeFolders(path, 0o700);
     } catch (thrown) {
       const error = asHearsayError(thrown, 'not-writable');
       throw new HearsayError(error.code, `the state folder ${path} cannot be made: ${error.message}`, {

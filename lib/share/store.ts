@@ -4,12 +4,13 @@
  * it gives was put under the same device, inode, size, mtime and ctime, and is as it was put, or it gives nothing.
  * Called by the catalogue; opened and closed by the peer.
  */
-import { access, constants, mkdir, rename, rm } from 'node:fs/promises';
+import { access, constants, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ClassicLevel } from 'classic-level';
 import { asHearsayError, HearsayError } from '../errors.js';
 import { blake3 } from '../hash.js';
 import { HASH_ENTRIES_MAX } from '../limits.js';
+import { makeFolders } from './folders.js';
 import { type Signature, signatureBytes } from './signature.js';
 
 /** What is known of a content: its id, and BLAKE3 of each chunk, 32 bytes each. */
@@ -80,7 +81,7 @@ export class HashStore {
   static async open(state: string, options: StoreOptions = {}): Promise<{ store: HashStore; warning?: HearsayError }> {
     const folder = join(state, 'hashes');
     try {
-      await mkdir(state, { recursive: true, mode: 0o700 });
+      await makeFolders(state, 0o700);
       await access(state, constants.W_OK);
     } catch (thrown) {
       throw asHearsayError(thrown, 'not-writable');

@@ -84,7 +84,7 @@ test('what is damaged in the state folder is named and set aside, and the peer r
 test('a path that is not there, is shared twice, or is no file', async (t) => {
   const lan = await Lan.make(t);
   const root = await lan.fresh('shared');
-  t.is(await codeOf(lan.peer('a', { share: [join(root, 'nothing')] })), 'not-readable');
+  t.is(await codeOf(lan.peer('a', { share: [join(root, 'nothing')] })), 'no-such-path');
   await mkdir(join(root, 'a/x'), { recursive: true });
   await mkdir(join(root, 'b/x'), { recursive: true });
   t.is(await codeOf(lan.peer('b', { share: [join(root, 'a/x'), join(root, 'b/x')] })), 'usage');

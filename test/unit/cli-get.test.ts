@@ -89,7 +89,7 @@ test('a line a file, and what was here already', async (t) => {
     'got c (1000 B, 0.5 s, from what was here)',
     '',
   ]);
-  t.is(err, '3 files, 2.9 KiB in 0.0 s\n');
+  t.is(err, '3 files, 2.9 KiB in 0.0 s, in /in\n');
   t.is(closed, 1);
   const quiet = await type(['get', 'x', '--quiet'], { api: fake });
   t.is(quiet.out + quiet.err, '');
@@ -146,7 +146,7 @@ test('of several failures the first decides, and every one is named', async (t) 
       'hearsay: d: no space',
       'hearsay: bob is no longer asked for',
       'hearsay: odd',
-      '1 file, 1000 B in 0.0 s, 3 failed',
+      '1 file, 1000 B in 0.0 s, 3 failed, ',
       '',
     ],
   );

@@ -37,7 +37,7 @@ test('share prints one line ready, then what happens, and says goodbye', async (
   const { status, out, err, closed, wanted, io } = await share(['pics', '/abs']);
   t.is(status, 0);
   t.deepEqual(out.split('\n'), [
-    `ready alice ${ALICE.id} at 10.0.0.1:47748, [fe80::1%2]:47748; everyone on this network can read: photos, a\\u{1b}b`,
+    `ready alice ${ALICE.id} at 10.0.0.1:47748; everyone on this network can read: photos, a\\u{1b}b`,
     `bob is here (${BOB.id})`,
     'serving photos/a to bob',
     'served photos/a to bob (2.0 KiB)',
