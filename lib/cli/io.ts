@@ -1,6 +1,6 @@
 /** What a command runs in, as values that are handed in, so that commands run in tests without a process or a network. */
-import type { Api, ShareEvent } from '../api.js';
 import type { HearsayError } from '../errors.js';
+import type { Session, Wanted as WantedWith } from '../session.js';
 import type { Flags } from '../share/settings.js';
 
 /** Standard output or standard error. */
@@ -30,37 +30,10 @@ export interface Io {
   onSignal(handler: () => void): () => void;
 }
 
-/** What a command asks for when it wants something to speak to. */
-export interface Wanted {
-  /**
-   * `share`: start a long-lived peer; `any`: the running one, else a one-shot of our own; `running`: the running one.
-   */
-  mode: 'share' | 'any' | 'running';
-  /** Whether a one-shot is to keep up with what changes. */
-  follow?: boolean;
-  /** Whether a one-shot keeps its first messages for the trace. */
-  trace?: boolean;
-  /** What was given on the command line. */
-  flags: Flags;
-  configFile?: string | undefined;
-  env: Io['env'];
-  /** What a long-lived peer tells; `ready` is first, and comes when commands reach it too. */
-  onEvent?(event: ShareEvent): void;
-  /** Something that the user should know and that does not stop the command. */
-  onWarning(message: string): void;
-}
+export type { Session } from '../session.js';
 
-export interface Session {
-  api: Api;
-  /** Whether a running peer answers, not one of our own. */
-  running: boolean;
-  /** Seconds without anything arriving after which a transfer is given up. */
-  timeout: number;
-  /** Why hosts named by --join could not be reached until now, by host. */
-  unreached(): ReadonlyMap<string, HearsayError>;
-  /** Says goodbye and lets go of everything. */
-  close(): Promise<void>;
-}
+/** What a command asks for, with the options of the command line. */
+export type Wanted = WantedWith<Flags>;
 
 /** @throws HearsayError `not-running` and all that starting a peer throws */
 export type Connect = (wanted: Wanted) => Promise<Session>;

@@ -1,34 +1,13 @@
 /** What a command speaks to: the peer that runs on its state folder, or one of its own. */
-import type { Api, ShareEvent } from '../api.js';
+import type { ShareEvent } from '../api.js';
 import { HearsayError } from '../errors.js';
 import { Peer, type PeerOptions } from '../peer.js';
+import type { Session, Wanted as WantedWith } from '../session.js';
 import { type Flags, loadSettings, type Settings } from '../share/settings.js';
 import { type Control, serveControl } from './control.js';
 import { connectControl } from './control-client.js';
 
-export interface Wanted {
-  /** `share`: start a long-lived peer; `any`: the running one, else a one-shot; `running`: the running one. */
-  mode: 'share' | 'any' | 'running';
-  /** Whether a one-shot keeps up with what changes. */
-  follow?: boolean;
-  /** Whether a one-shot keeps its first messages for the trace. */
-  trace?: boolean;
-  flags: Flags;
-  configFile?: string | undefined;
-  env: Readonly<Record<string, string | undefined>>;
-  onEvent?(event: ShareEvent): void;
-  onWarning(message: string): void;
-}
-
-export interface Session {
-  api: Api;
-  running: boolean;
-  /** Seconds. */
-  timeout: number;
-  /** Why joined hosts could not be reached until now, by host. */
-  unreached(): ReadonlyMap<string, HearsayError>;
-  close(): Promise<void>;
-}
+type Wanted = WantedWith<Flags>;
 
 /** Flags that only a peer of one's own would heed. */
 const OWN: (keyof Flags)[] = ['name', 'port', 'join', 'multicast', 'interface', 'wait'];

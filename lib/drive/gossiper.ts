@@ -18,6 +18,7 @@ import type { Offer } from '../offer.js';
 import { decode, encode } from '../wire/codec.js';
 import type { Message } from '../wire/table.js';
 import type { Requests } from './requests.js';
+import { Turns } from './turns.js';
 
 /** What of gossip's effects concerns others. */
 export type News = Extract<Effect, { kind: 'peer' | 'change' | 'warning' }>;
@@ -55,8 +56,9 @@ export class Gossiper {
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #waiting = new Map<PeerId, Set<(link: Link) => void>>();
   #multicast: Multicast | undefined;
-  #queue: Event[] = [];
-  #handling = false;
+  readonly #turns = new Turns<Event>((event) => {
+    for (const effect of this.#options.gossip.handle(event, now())) this.#carryOut(effect);
+  });
   #stopped = false;
   #calls = CALLS_PER_SECOND;
   #callsAt = 0;
@@ -118,16 +120,7 @@ export class Gossiper {
 
   dispatch(event: Event): void {
     if (this.#stopped) return;
-    this.#queue.push(event);
-    if (this.#handling) return;
-    this.#handling = true;
-    try {
-      for (let next = this.#queue.shift(); next; next = this.#queue.shift()) {
-        for (const effect of this.#options.gossip.handle(next, now())) this.#carryOut(effect);
-      }
-    } finally {
-      this.#handling = false;
-    }
+    this.#turns.take(event);
   }
 
   opened(link: Link): void {

@@ -22,6 +22,7 @@ import type { FetchContext, Onward } from './context.js';
 import { ManifestPages } from './manifest.js';
 import type { Offered } from './offered.js';
 import { type Answer, errorOf } from './requests.js';
+import { Turns } from './turns.js';
 
 export interface LargeJob {
   /** Path on the wire, as its sources offer it. */
@@ -107,8 +108,9 @@ export class LargeFetch {
   /** When something of use came, and when a part of something did. */
   #lastArrival = performance.now();
   #lastHeard = 0;
-  #queue: DownloadEvent[] = [];
-  #handling = false;
+  readonly #turns = new Turns<DownloadEvent>((event) => {
+    for (const effect of this.#download?.handle(event, performance.now()) ?? []) this.#carryOut(effect);
+  });
   #block: { data: Uint8Array; hash: Uint8Array } | undefined;
   readonly #alarm = new Alarm(() => this.#dispatch({ kind: 'timer' }));
   /** Chunks being written. */
@@ -211,7 +213,7 @@ export class LargeFetch {
     for (const source of [...this.#sources.values()]) this.#leave(source, true);
     this.#download = undefined;
     this.#hasManifest = false;
-    this.#queue = [];
+    this.#turns.clear();
     this.#alarm.stop();
     this.#assembly.clear();
     this.#tries.clear();
@@ -424,16 +426,7 @@ export class LargeFetch {
   /** Hands an event to the core and carries out what it says, one event after another. */
   #dispatch(event: DownloadEvent): void {
     if (!this.#download) return;
-    this.#queue.push(event);
-    if (this.#handling) return;
-    this.#handling = true;
-    try {
-      for (let next = this.#queue.shift(); next && this.#download; next = this.#queue.shift()) {
-        for (const effect of this.#download.handle(next, performance.now())) this.#carryOut(effect);
-      }
-    } finally {
-      this.#handling = false;
-    }
+    this.#turns.take(event);
   }
 
   #carryOut(effect: DownloadEffect): void {
@@ -495,7 +488,7 @@ export class LargeFetch {
     const hash = blake3(data);
     if (!hash.equals(wanted)) {
       this.#assembly.release(chunk);
-      this.#queue.push({ kind: 'checked', chunk, ok: false });
+      this.#turns.take({ kind: 'checked', chunk, ok: false });
       return;
     }
     const write = this.#partial

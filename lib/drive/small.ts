@@ -16,6 +16,7 @@ import type { MessageOf } from '../wire/table.js';
 import { Alarm } from './alarm.js';
 import type { FetchContext } from './context.js';
 import { type Answer, errorOf } from './requests.js';
+import { Turns } from './turns.js';
 
 export interface SmallJob {
   path: string;
@@ -58,8 +59,9 @@ export class SmallFetch {
   /** What failed last for a file. */
   readonly #errors = new Map<number, HearsayError>();
   readonly #stops: (() => void)[] = [];
-  #queue: BatchEvent[] = [];
-  #handling = false;
+  readonly #turns = new Turns<BatchEvent>((event) => {
+    for (const effect of this.#batch.handle(event, performance.now())) this.#carryOut(effect);
+  });
   readonly #alarm = new Alarm(() => this.#dispatch({ kind: 'timer' }));
   #lastArrival = performance.now();
   #lastHeard = 0;
@@ -146,16 +148,7 @@ export class SmallFetch {
   }
 
   #dispatch(event: BatchEvent): void {
-    this.#queue.push(event);
-    if (this.#handling) return;
-    this.#handling = true;
-    try {
-      for (let next = this.#queue.shift(); next; next = this.#queue.shift()) {
-        for (const effect of this.#batch.handle(next, performance.now())) this.#carryOut(effect);
-      }
-    } finally {
-      this.#handling = false;
-    }
+    this.#turns.take(event);
   }
 
   #carryOut(effect: BatchEffect): void {
