@@ -290,6 +290,7 @@ export class Get {
     const own = wanted.id === null ? undefined : this.#context.own(wanted.id);
     const watch = this.#context.watch(path, size);
     let told = 0;
+    let lately = '';
     try {
       const fetch = new LargeFetch(
         {
@@ -306,8 +307,10 @@ export class Get {
           progress: (verified, sources) => {
             watch.progress(verified, []);
             const now = performance.now();
-            if (now - told < PROGRESS_MS && verified < size) return;
+            const same = lately === `${verified} ${sources}`;
+            if (same || (now - told < PROGRESS_MS && verified < size)) return;
             told = now;
+            lately = `${verified} ${sources}`;
             this.#out.push({ event: 'progress', path, verified, size, sources }, true);
           },
           chunk: (chunk, chunks, bytes, source) => {

@@ -90,7 +90,7 @@ export type Of<K extends GetEvent['event']> = Extract<GetEvent, { event: K }>;
 export class Fetching {
   readonly process: LabProcess;
   readonly events: GetEvent[] = [];
-  /** Longest time without a verified chunk or any other sign of progress, ms. */
+  /** Longest time without a verified chunk, ms. */
   gap = 0;
   /** From the process's start to its end, ms. */
   took = 0;
@@ -104,9 +104,13 @@ export class Fetching {
   async #read(onEvent: (event: GetEvent, fetching: Fetching) => void): Promise<void> {
     const began = performance.now();
     let last: number | undefined;
+    let verified = -1;
     for await (const { at, event } of told<GetEvent>(this.process)) {
       this.events.push(event);
-      if (event.event !== 'dropped' && event.event !== 'warning') {
+      // That a source came or went is told too, and is no progress.
+      const stands = event.event === 'progress' && event.verified === verified;
+      if (event.event === 'progress') verified = event.verified;
+      if (event.event !== 'dropped' && event.event !== 'warning' && !stands) {
         this.gap = Math.max(this.gap, at - (last ?? at));
         last = at;
       }
