@@ -3,7 +3,7 @@
  *
  * Owns who was asked what. Always true: each peer is asked each question once. Called by the peer, when passive.
  */
-import { asHearsayError, HearsayError } from '../errors.js';
+import { HearsayError } from '../errors.js';
 import type { PeerId } from '../ids.js';
 import type { Link } from '../net/link.js';
 import type { Offer } from '../offer.js';
@@ -36,7 +36,6 @@ export class Asker {
   readonly #options: AskerOptions;
   readonly #questions: Question[] = [];
   readonly #asked = new Set<string>();
-  readonly #failed = new Map<PeerId, HearsayError>();
   #open = 0;
   #lastNews = performance.now();
   /** Whether the whole wait has passed once: whoever did not come then is not waited for again. */
@@ -44,11 +43,6 @@ export class Asker {
 
   constructor(options: AskerOptions) {
     this.#options = options;
-  }
-
-  /** Peers that were there but did not answer, and why. */
-  get failed(): ReadonlyMap<PeerId, HearsayError> {
-    return this.#failed;
   }
 
   /** A peer came. */
@@ -114,8 +108,9 @@ export class Asker {
     this.#asked.add(key);
     this.#open++;
     this.askOne(peer, question)
-      .then(() => this.#failed.delete(peer))
-      .catch((thrown) => this.#failed.set(peer, asHearsayError(thrown)))
+      .catch(() => {
+        // Who does not answer has nothing to tell.
+      })
       .finally(() => {
         this.#open--;
         this.#lastNews = performance.now();

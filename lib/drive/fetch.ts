@@ -35,7 +35,7 @@ export interface GetContext extends FetchContext {
   /** A file of this peer's own share with this content, and its manifest. */
   own(id: string): { file: string; manifest: Uint8Array | undefined } | undefined;
   /** Tells `status` of a file being fetched; the returned object ends it. */
-  watch(path: string, size: number): { progress(verified: number, sources: PeerName[]): void; end(): void };
+  watch(path: string, size: number): { progress(verified: number): void; end(): void };
 }
 
 /** Large files fetched at a time. */
@@ -50,7 +50,6 @@ export class Get {
   readonly #out: Stream<GetEvent>;
   readonly #signal: AbortSignal;
   readonly #timeout: number;
-  readonly #places = new Map<string, Place>();
   #files = 0;
   #bytes = 0;
   #failed = 0;
@@ -115,15 +114,6 @@ export class Get {
     });
   }
 
-  #place(root: string): Place {
-    let place = this.#places.get(root);
-    if (!place) {
-      place = new Place(root);
-      this.#places.set(root, place);
-    }
-    return place;
-  }
-
   async #fetch(pieces: Piece[], dest: Dest): Promise<void> {
     const began = performance.now();
     const targets = resolveTargets(pieces, dest);
@@ -159,7 +149,7 @@ export class Get {
       else roots.set(target.root, [target]);
     }
     for (const [root, all] of roots) {
-      const place = this.#place(root);
+      const place = new Place(root);
       const clashes = collisions(
         all.map((t) => t.relative),
         await place.folding(),
@@ -186,7 +176,7 @@ export class Get {
     const lacking: Job[] = [];
     for (const job of jobs) {
       // Without an id only size and absence can be told; a file that is there has its source hash first.
-      const state = await compareExisting(job.spot.file, job.wanted.size, job.wanted.id ?? '');
+      const state = await compareExisting(job.spot.file, job.wanted.size, job.wanted.id);
       if (state === 'absent') lacking.push(job);
       else if (job.wanted.id === null && state === 'different') there.push(job);
       else this.#present(job, state, lacking);
@@ -198,7 +188,7 @@ export class Get {
       );
       for (const job of there) {
         const { id, size } = job.wanted;
-        this.#present(job, id === null ? 'different' : await compareExisting(job.spot.file, size, id), lacking);
+        this.#present(job, await compareExisting(job.spot.file, size, id), lacking);
       }
     }
     return lacking;
@@ -305,7 +295,7 @@ export class Get {
         this.#context,
         {
           progress: (verified, sources) => {
-            watch.progress(verified, []);
+            watch.progress(verified);
             const now = performance.now();
             const same = lately === `${verified} ${sources}`;
             if (same || (now - told < PROGRESS_MS && verified < size)) return;

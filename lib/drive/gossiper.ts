@@ -6,13 +6,14 @@
  */
 
 import type { Millis } from '../clock.js';
+import { type Endpoint, formatEndpoint } from '../endpoint.js';
 import { asHearsayError, HearsayError } from '../errors.js';
 import type { Effect, Event, Timer } from '../gossip/events.js';
 import type { Gossip } from '../gossip/gossip.js';
+import { TokenBucket } from '../gossip/pace.js';
 import type { PeerId } from '../ids.js';
 import type { Filter, Link, Tracer } from '../net/link.js';
 import type { Links } from '../net/links.js';
-import { type Endpoint, formatEndpoint } from '../net/transport.js';
 import type { Multicast } from '../net/udp.js';
 import type { Offer } from '../offer.js';
 import { decode, encode } from '../wire/codec.js';
@@ -60,8 +61,7 @@ export class Gossiper {
     for (const effect of this.#options.gossip.handle(event, now())) this.#carryOut(effect);
   });
   #stopped = false;
-  #calls = CALLS_PER_SECOND;
-  #callsAt = 0;
+  readonly #calls = new TokenBucket(CALLS_PER_SECOND);
   #firstJoins = 0;
   readonly #joined = new Map<Link, () => void>();
   /** Datagrams that were not ours, or damaged. */
@@ -110,11 +110,7 @@ export class Gossiper {
 
   /** Someone cannot reach us and asks to be dialled. */
   #called(peer: PeerId, endpoint: Endpoint): void {
-    const at = performance.now();
-    this.#calls = Math.min(CALLS_PER_SECOND, this.#calls + ((at - this.#callsAt) * CALLS_PER_SECOND) / 1000);
-    this.#callsAt = at;
-    if (this.#calls < 1 || this.#options.links.get(peer)) return;
-    this.#calls--;
+    if (this.#options.links.get(peer) || !this.#calls.take(now())) return;
     this.#options.links.connect(peer, [formatEndpoint(endpoint)]).catch(() => {});
   }
 
@@ -290,9 +286,12 @@ export class Gossiper {
     this.unjoined.set(name, new HearsayError('unreachable', 'no answer yet'));
     this.#firstJoins++;
     let first = true;
+    /** @returns whether this was the first attempt */
     const tried = () => {
+      const wasFirst = first;
       if (first) this.#firstJoins--;
       first = false;
+      return wasFirst;
     };
     const attempt = () => {
       this.#options.links.dial(endpoint).then(
@@ -304,9 +303,8 @@ export class Gossiper {
           else again();
         },
         (thrown) => {
-          tried();
           const error = asHearsayError(thrown, 'unreachable');
-          if (this.unjoined.get(name)?.message === 'no answer yet') {
+          if (tried()) {
             const message = `${name} cannot be joined: ${error.message}; it is tried again and again`;
             this.#options.onNews({ kind: 'warning', code: error.code, message });
           }

@@ -1,6 +1,6 @@
 import type { ShareEvent } from '../api.js';
+import type { Endpoint } from '../endpoint.js';
 import type { Filter } from '../net/link.js';
-import type { Endpoint } from '../net/transport.js';
 import { parseGroup, parseHostPort } from '../share/address.js';
 import { loadSettings, type Settings } from '../share/settings.js';
 

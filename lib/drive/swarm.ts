@@ -4,9 +4,9 @@
  * Owns the open transfers by content id. Always true: a peer is told only of others that have a transfer of the same
  * content open now. Called by the server.
  */
+import { formatEndpoint } from '../endpoint.js';
 import { SWARM_TOLD_MAX } from '../limits.js';
 import type { Link } from '../net/link.js';
-import { formatEndpoint } from '../net/transport.js';
 
 /** Receivers that come within so many ms of each other are told of in one message. */
 const GATHER_MS = 20;

@@ -7,13 +7,14 @@
  */
 import type { Via } from '../api.js';
 import type { Millis } from '../clock.js';
+import { formatEndpoint } from '../endpoint.js';
 import type { PeerId } from '../ids.js';
 import { GONE_SHELVES_MAX, OFFERS_MAX, OFFERS_PER_PEER_MAX, PEERS_MAX } from '../limits.js';
 import type { Head } from '../wire/head.js';
 import type { Context } from './context.js';
 import type { Address } from './events.js';
 import { LiveIndex } from './index.js';
-import { addressText, infoOf, type Member, newMember } from './member.js';
+import { infoOf, type Member, newMember } from './member.js';
 import { backoff, idleInterval, PROBE_GAP, PROBES, SILENCE, TokenBucket } from './pace.js';
 import type { Proof, Shelf } from './shelf.js';
 import { type Applied, type Change, difference, saysTheSame } from './staging.js';
@@ -166,7 +167,7 @@ export class Circle {
   /** Asks a peer for an answer from an address, not too often. */
   ask(member: Member, to: Address): void {
     const { now } = this.#context;
-    const place = addressText(to);
+    const place = formatEndpoint(to);
     const asked = member.asked.get(place) ?? { to, at: Number.NEGATIVE_INFINITY, tries: 0 };
     if (asked.tries > 0 && now - asked.at < backoff(asked.tries - 1, ASK_FIRST, ASK_MOST)) return;
     if (!this.#asks.take(now)) return;

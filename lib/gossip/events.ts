@@ -4,6 +4,7 @@
  */
 import type { Via } from '../api.js';
 import type { Millis } from '../clock.js';
+import type { Endpoint } from '../endpoint.js';
 import type { PeerId } from '../ids.js';
 import type { Offer, PeerOffer } from '../offer.js';
 import type { Message, MessageOf } from '../wire/table.js';
@@ -33,10 +34,7 @@ export interface Settings {
 }
 
 /** Where a datagram came from, or where a TCP listener can be dialled. IPv6 hosts without brackets. */
-export interface Address {
-  host: string;
-  port: number;
-}
+export type Address = Endpoint;
 
 /** A live peer as others may see it. */
 export interface PeerInfo {

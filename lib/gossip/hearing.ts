@@ -5,6 +5,7 @@
  * Called by gossip.
  */
 import type { Millis } from '../clock.js';
+import { formatEndpoint } from '../endpoint.js';
 import type { PeerId } from '../ids.js';
 import { encode } from '../wire/codec.js';
 import { type Head, leaveStatement, PASSIVE } from '../wire/head.js';
@@ -15,7 +16,7 @@ import type { Context } from './context.js';
 import type { Address, Event } from './events.js';
 import type { Heads } from './heads.js';
 import type { Links } from './links.js';
-import { addAddress, addressText, type Member } from './member.js';
+import { addAddress, type Member } from './member.js';
 import type { Own } from './own.js';
 import { answerDelay, TokenBucket } from './pace.js';
 import type { Pulls } from './pulls.js';
@@ -76,7 +77,7 @@ export class Hearing {
     else if (message.type === 'L') this.#leave(message);
     else if (message.type === 'C' && message.to === this.#context.settings.id) {
       const member = this.#circle.get(message.from);
-      if (member) this.#links.called(member, addressText({ host: from.host, port: message.port }));
+      if (member) this.#links.called(member, formatEndpoint({ host: from.host, port: message.port }));
     }
   }
 
@@ -117,10 +118,10 @@ export class Hearing {
 
   /** By datagram. @returns whether it is live */
   #heard(member: Member, head: Head, from: Address, multicast: boolean): boolean {
-    const address = addressText({ host: from.host, port: head.port });
+    const address = formatEndpoint({ host: from.host, port: head.port });
     if (this.#context.nonces.serialOf(head.echo, this.#context.now) > member.mark) {
       member.udp = from;
-      member.asked.delete(addressText(from));
+      member.asked.delete(formatEndpoint(from));
       if (head.port > 0) addAddress(member, address);
       this.#revive(member);
     } else if (member.state === 'live' && (head.port === 0 || member.addresses.has(address))) {
@@ -248,7 +249,7 @@ export class Hearing {
     if (member.state !== 'live' && member.via !== 'multicast') {
       member.via = !dialled ? 'call' : wasDialled ? 'relay' : 'join';
     }
-    if (address.port > 0) addAddress(member, addressText(address));
+    if (address.port > 0) addAddress(member, formatEndpoint(address));
     this.#revive(member);
     this.#links.connected(peer, address.host, member);
     this.#pulls.want(member);

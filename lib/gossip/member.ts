@@ -68,11 +68,6 @@ export function newMember(head: Head, proof: Proof, via: Via, now: Millis): Memb
   };
 }
 
-/** An address as text: "ip:port" or "[v6]:port". */
-export function addressText({ host, port }: Address): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
-}
-
 // A host is an IP address, with a zone perhaps: a name from the network would make us ask a name server.
 const ADDRESS = /^(?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-f:.]+(?:%[\w.-]+)?\]):\d{1,5}$/i;
 

@@ -6,6 +6,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
+import type { Endpoint } from '../endpoint.js';
 import { asHearsayError, HearsayError } from '../errors.js';
 import type { PeerId } from '../ids.js';
 import { HANDSHAKE_MS, SEND_QUEUE_CUT, SEND_QUEUE_MAX } from '../limits.js';
@@ -14,7 +15,7 @@ import { FrameDecoder, framePrefix } from '../wire/frame.js';
 import { type Head, headStatement, proofStatement, readHead } from '../wire/head.js';
 import { type Message, PROTOCOL } from '../wire/table.js';
 import { type Identity, verifySignature } from './keys.js';
-import { type Endpoint, plainHost } from './transport.js';
+import { plainHost } from './transport.js';
 
 /** Sees each message before it is sent or handled, and may change it or, with undefined, drop it. For tests and demos. */
 export type Filter = (message: Message, direction: 'in' | 'out', peer: PeerId) => Message | undefined;

@@ -7,12 +7,13 @@
  */
 import { setMaxListeners } from 'node:events';
 import type { Socket } from 'node:net';
+import type { Endpoint } from '../endpoint.js';
 import { asHearsayError, HearsayError } from '../errors.js';
 import type { PeerId } from '../ids.js';
 import { CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX } from '../limits.js';
 import type { Message } from '../wire/table.js';
 import { type Link, type LinkHandlers, type LinkSettings, shakeHands } from './link.js';
-import { type Endpoint, type Listener, parseEndpoint, plainHost, type Transport } from './transport.js';
+import { type Listener, parseEndpoint, plainHost, type Transport } from './transport.js';
 
 export interface LinksHandlers {
   /** A link was made and may be used. */

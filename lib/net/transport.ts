@@ -1,12 +1,6 @@
 import { connect, createServer, type Socket } from 'node:net';
+import { type Endpoint, formatEndpoint } from '../endpoint.js';
 import { HearsayError } from '../errors.js';
-
-/** Where a stream goes or comes from. */
-export interface Endpoint {
-  /** An address, for IPv6 link-local ones with its zone. */
-  host: string;
-  port: number;
-}
 
 /** A listening socket. */
 export interface Listener {
@@ -24,11 +18,6 @@ export interface Transport {
   connect(to: Endpoint, timeout: number, signal: AbortSignal): Promise<Socket>;
   /** @throws HearsayError `port-taken` */
   listen(port: number, onSocket: (socket: Socket) => void): Promise<Listener>;
-}
-
-/** "ip:port", with brackets round IPv6. */
-export function formatEndpoint({ host, port }: Endpoint): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
 /** Reads "ip:port" or "[ip]:port"; undefined where it is neither. */

@@ -1,11 +1,7 @@
 /** Addresses as people write them. */
 import { isIPv4, isIPv6 } from 'node:net';
+import type { Endpoint } from '../endpoint.js';
 import { HearsayError } from '../errors.js';
-
-export interface HostPort {
-  host: string;
-  port: number;
-}
 
 function readPort(text: string, whole: string): number {
   const port = /^\d{1,5}$/.test(text) ? Number(text) : 0;
@@ -21,7 +17,7 @@ const HOST_NAME = /^(?=.{1,253}$)[\p{L}\p{N}_](?:[\p{L}\p{M}\p{N}_.-]*[\p{L}\p{M
  * @param defaultPort where none is written
  * @throws HearsayError `usage`
  */
-export function parseHostPort(text: string, defaultPort: number): HostPort {
+export function parseHostPort(text: string, defaultPort: number): Endpoint {
   if (isIPv6(text)) return { host: text, port: defaultPort };
   const bracketed = /^\[([^\]]+)\](?::(.*))?$/.exec(text);
   const plain = /^([^:]*)(?::(.*))?$/.exec(text);
@@ -32,16 +28,11 @@ export function parseHostPort(text: string, defaultPort: number): HostPort {
   return { host, port: port === undefined ? defaultPort : readPort(port, text) };
 }
 
-/** Writes an address and a port so that parseHostPort reads them. */
-export function formatHostPort({ host, port }: HostPort): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
-}
-
 /**
  * Reads ADDR:PORT of a multicast group.
  * @throws HearsayError `usage` where ADDR is not an IPv4 multicast address
  */
-export function parseGroup(text: string): HostPort {
+export function parseGroup(text: string): Endpoint {
   const [, host = '', port = ''] = /^([\d.]+):(.*)$/.exec(text) ?? [];
   const first = isIPv4(host) ? Number(host.split('.')[0]) : 0;
   if (first < 224 || first > 239) {

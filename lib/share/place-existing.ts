@@ -11,9 +11,9 @@ export type Existing = 'same' | 'different' | 'absent' | 'not-a-file';
  * Compares what has a file's place with the file. Reads it only where the size fits, chunk by chunk. A link is not
  * followed: it is no file, whatever it points to.
  * @param file absolute
- * @param id content id of the file that is to come
+ * @param id content id of the file that is to come; null while it is not known, and nothing is the same
  */
-export async function compareExisting(file: string, size: number, id: string): Promise<Existing> {
+export async function compareExisting(file: string, size: number, id: string | null): Promise<Existing> {
   try {
     const found = await lstat(file);
     if (!found.isFile()) return 'not-a-file';
@@ -23,7 +23,7 @@ export async function compareExisting(file: string, size: number, id: string): P
     if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return 'absent';
     throw diskError(error, file);
   }
-  return (await idOfFile(file, size)) === id ? 'same' : 'different';
+  return id !== null && (await idOfFile(file, size)) === id ? 'same' : 'different';
 }
 
 /** The content id of a file, or undefined where it cannot be read as a file of this size. Does not follow a link. */

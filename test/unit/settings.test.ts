@@ -2,8 +2,9 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { homedir, hostname, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
+import { formatEndpoint } from '../../lib/endpoint.js';
 import { HearsayError } from '../../lib/errors.js';
-import { formatHostPort, parseGroup, parseHostPort } from '../../lib/share/address.js';
+import { parseGroup, parseHostPort } from '../../lib/share/address.js';
 import { loadSettings } from '../../lib/share/settings.js';
 
 async function folder(t: ExecutionContext): Promise<string> {
@@ -143,7 +144,7 @@ test('--multicast ADDR:PORT names the group, --no-multicast turns it off', async
 });
 
 test('addresses as people write them', (t) => {
-  const read = (text: string) => formatHostPort(parseHostPort(text, 47748));
+  const read = (text: string) => formatEndpoint(parseHostPort(text, 47748));
   t.is(read('nas'), 'nas:47748');
   t.is(read('nas.local:9'), 'nas.local:9');
   t.is(read('192.0.2.1'), '192.0.2.1:47748');
