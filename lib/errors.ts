@@ -30,6 +30,10 @@ const TABLE = {
   'state-damaged': [1, 'The damaged part was set aside beside the state folder and a fresh one was begun.'],
   timeout: [1, 'Nothing arrived for too long; the verified part is kept, run the same command again.'],
   unreachable: [5, 'The peer was heard of but cannot be connected to; check its firewall.'],
+  'other-group': [
+    5,
+    'Name the secret of the group that is meant with --secret-file FILE, on both sides the same; without it, the open group is.',
+  ],
   'bad-message': [1, 'The other side does not speak this protocol correctly.'],
   'other-version': [1, 'Run the same version of hearsay on both sides.'],
   limit: [1, 'A limit was reached; try again later or with less at once.'],

@@ -78,6 +78,12 @@ export const CONNECTIONS_MAX = 512;
 /** Connections at once from one address: several peers and one-shots of one host. */
 export const CONNECTIONS_PER_ADDRESS_MAX = 64;
 
+/** Connections from outside that have not shaken hands, in all: a handshake takes milliseconds, and each costs some 50 KiB. */
+export const HALF_OPEN_MAX = 128;
+
+/** The same from one address: some one-shots of one host that begin at once. */
+export const HALF_OPEN_PER_ADDRESS_MAX = 32;
+
 /** Milliseconds that a handshake may take before the connection is closed. */
 export const HANDSHAKE_MS = 5000;
 

@@ -42,11 +42,12 @@ import { formatEndpoint } from './endpoint.js';
 import { asHearsayError, HearsayError } from './errors.js';
 import { Gossip, type Settings as GossipSettings } from './gossip/gossip.js';
 import type { PeerId } from './ids.js';
+import { openGroup } from './net/group-keys.js';
 import { watchInterfaces } from './net/interfaces.js';
 import { type Identity, verifySignature } from './net/keys.js';
 import type { Link } from './net/link.js';
 import { Links } from './net/links.js';
-import { plainTransport } from './net/transport.js';
+import { tlsTransport } from './net/transport.js';
 import { Multicast } from './net/udp.js';
 import type { PeerOffer } from './offer.js';
 import type { Catalogue } from './share/catalogue.js';
@@ -132,7 +133,7 @@ export class Peer implements Api {
     });
     this.#links = new Links(
       { identity: this.#identity, hello: () => this.#gossip.head(), filter, tracer },
-      plainTransport,
+      tlsTransport(openGroup()),
       {
         opened: (link) => this.#gossiper.opened(link),
         message: (link, message) => this.#message(link, message),

@@ -4,18 +4,17 @@
  * Owns the socket and its frame decoder. Always true: `peer` holds the key that its id names; a message that does not
  * decode closes the link. Made by Links; spoken to by the drivers.
  */
-import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { Endpoint } from '../endpoint.js';
 import { asHearsayError, HearsayError } from '../errors.js';
 import type { PeerId } from '../ids.js';
-import { HANDSHAKE_MS, SEND_QUEUE_CUT, SEND_QUEUE_MAX } from '../limits.js';
+import { SEND_QUEUE_CUT, SEND_QUEUE_MAX } from '../limits.js';
 import { decode, encode, encodeAhead } from '../wire/codec.js';
 import { FrameDecoder, framePrefix } from '../wire/frame.js';
 import { type Head, headStatement, proofStatement, readHead } from '../wire/head.js';
 import { type Message, PROTOCOL } from '../wire/table.js';
 import { type Identity, verifySignature } from './keys.js';
-import { plainHost } from './transport.js';
+import { plainHost, type SecureStream } from './transport.js';
 
 /** Sees each message before it is sent or handled, and may change it or, with undefined, drop it. For tests and demos. */
 export type Filter = (message: Message, direction: 'in' | 'out', peer: PeerId) => Message | undefined;
@@ -184,14 +183,15 @@ function writeMessage(socket: Socket, message: Message): void {
 }
 
 /**
- * Shakes hands on a fresh socket: both say hello, then each proves its key over both nonces.
+ * Shakes hands on a fresh stream: both say hello, then each proves its key over what binds this connection.
+ * Ends with the stream at the latest: the caller sees to it that this is in time.
  * @param expected the id that must answer, or undefined for any
  * @param admit takes the new link in, before any message of it is handled, and gives the link to use
  * @returns what `admit` gave; messages that follow go to the handlers
  * @throws HearsayError `bad-message`, `other-version`, `unreachable` (another peer answers there, or none in time)
  */
 export function shakeHands(
-  socket: Socket,
+  { socket, binding }: SecureStream,
   dialled: boolean,
   expected: PeerId | undefined,
   settings: LinkSettings,
@@ -199,19 +199,15 @@ export function shakeHands(
   admit: (link: Link) => Link,
 ): Promise<Link> {
   return new Promise((resolve, reject) => {
-    const nonce = randomBytes(32);
     let proved: Proved | undefined;
-    let theirNonce: Uint8Array | undefined;
     let link: Link | undefined;
 
     const fail = (thrown: unknown) => {
-      clearTimeout(timer);
       socket.destroy();
       reject(asHearsayError(thrown, 'unreachable'));
     };
     const onError = (error: Error) => fail(error);
     const onClose = () => fail(new HearsayError('unreachable', 'the connection was closed during the handshake'));
-    const timer = setTimeout(() => fail(new HearsayError('unreachable', 'no handshake in time')), HANDSHAKE_MS);
     socket.once('error', onError);
     socket.once('close', onClose);
 
@@ -234,20 +230,23 @@ export function shakeHands(
         if (!verifySignature(head.key, headStatement(message.head), message.sig)) {
           throw new HearsayError('bad-message', 'a hello with a wrong signature');
         }
-        if (head.id === settings.identity.id) throw new HearsayError('unreachable', 'that is this peer itself');
+        if (head.id === settings.identity.id) {
+          throw new HearsayError(
+            'unreachable',
+            'that is this peer itself, or one that runs with a copy of its state folder',
+          );
+        }
         if (expected !== undefined && head.id !== expected) {
           throw new HearsayError('unreachable', `another peer answers there: ${head.id}`);
         }
         proved = { head, packed: message.head, sig: message.sig };
-        theirNonce = message.nonce;
-        const statement = proofStatement(settings.identity.id, head.id, nonce, theirNonce);
+        const statement = proofStatement(settings.identity.id, head.id, binding);
         say({ type: 'V', sig: settings.identity.sign(statement) });
-      } else if (proved && theirNonce && message.type === 'V') {
-        const statement = proofStatement(proved.head.id, settings.identity.id, theirNonce, nonce);
+      } else if (proved && message.type === 'V') {
+        const statement = proofStatement(proved.head.id, settings.identity.id, binding);
         if (!verifySignature(proved.head.key, statement, message.sig)) {
           throw new HearsayError('bad-message', 'a proof that does not fit');
         }
-        clearTimeout(timer);
         socket.removeListener('error', onError);
         socket.removeListener('close', onClose);
         link = new Link(socket, proved, dialled, settings, handlers);
@@ -267,6 +266,6 @@ export function shakeHands(
       }
     });
     const { head, sig } = settings.hello();
-    say({ type: 'H', protocol: PROTOCOL, head, sig, nonce });
+    say({ type: 'H', protocol: PROTOCOL, head, sig });
   });
 }

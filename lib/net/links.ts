@@ -1,7 +1,7 @@
 /**
  * All connections: the listener, dialling, and at most one link to each peer.
  *
- * Owns the links by peer id, and the sockets that have not shaken hands. Always true: at most one link a peer is used; of
+ * Owns the links by peer id, and counts the connections. Always true: at most one link a peer is used; of
  * two dialled at once by both sides, both keep the one that the smaller id dialled; of every link there was, its end is
  * told. Called by the peer's drivers.
  */
@@ -10,8 +10,9 @@ import type { Socket } from 'node:net';
 import type { Endpoint } from '../endpoint.js';
 import { asHearsayError, HearsayError } from '../errors.js';
 import type { PeerId } from '../ids.js';
-import { CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX } from '../limits.js';
+import { CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, HANDSHAKE_MS } from '../limits.js';
 import type { Message } from '../wire/table.js';
+import { Doorway } from './doorway.js';
 import { type Link, type LinkHandlers, type LinkSettings, shakeHands } from './link.js';
 import { type Listener, parseEndpoint, plainHost, type Transport } from './transport.js';
 
@@ -38,9 +39,12 @@ export class Links {
   readonly #links = new Map<PeerId, Link>();
   readonly #dialling = new Map<PeerId, Promise<Link>>();
   readonly #byAddress = new Map<string, number>();
+  readonly #doorway = new Doorway();
+  /** Dialled by us, and not greeted yet. */
   readonly #greeting = new Set<Socket>();
   readonly #stopping = new AbortController();
-  #sockets = 0;
+  /** Connections that were greeted, or that we dialled. */
+  #inside = 0;
   #listener: Listener | undefined;
 
   constructor(settings: LinkSettings, transport: Transport, handlers: LinksHandlers) {
@@ -129,37 +133,52 @@ export class Links {
   /** @param signal ends an attempt that has not connected yet */
   async #dial(to: Endpoint, expected: PeerId | undefined, signal: AbortSignal): Promise<Link> {
     if (this.#stopped) throw new HearsayError('cancelled', 'this peer is stopping');
-    if (this.#sockets >= CONNECTIONS_MAX) throw new HearsayError('limit', `over ${CONNECTIONS_MAX} connections`);
+    if (this.#inside >= CONNECTIONS_MAX) throw new HearsayError('limit', `over ${CONNECTIONS_MAX} connections`);
     const socket = await this.#transport.connect(to, DIAL_MS, signal);
     this.#count(socket);
-    return this.#greet(socket, true, expected);
+    this.#greeting.add(socket);
+    try {
+      return await this.#greet(socket, true, expected);
+    } finally {
+      this.#greeting.delete(socket);
+    }
   }
 
   #accept(socket: Socket): void {
     const host = plainHost(socket.remoteAddress ?? '');
     // Beyond the limits a newcomer is turned away at once, which costs next to nothing, and those inside stay served.
-    if (
-      this.#stopped ||
-      this.#sockets >= CONNECTIONS_MAX ||
-      (this.#byAddress.get(host) ?? 0) >= CONNECTIONS_PER_ADDRESS_MAX
-    ) {
-      socket.on('error', () => {});
+    const isFull = this.#inside >= CONNECTIONS_MAX || (this.#byAddress.get(host) ?? 0) >= CONNECTIONS_PER_ADDRESS_MAX;
+    socket.on('error', () => {});
+    if (this.#stopped || isFull) {
       socket.destroy();
       return;
     }
-    this.#count(socket);
-    this.#greet(socket, false, undefined).catch(() => {
-      // A stranger who does not finish the handshake is none of our business; the socket is gone.
-    });
+    this.#doorway.enter(socket, host);
+    this.#greet(socket, false, undefined)
+      .then(() => {
+        this.#doorway.leave(socket, host);
+        this.#count(socket);
+      })
+      .catch(() => {
+        // A stranger who does not finish the handshake is none of our business; the socket is gone.
+      });
   }
 
   async #greet(socket: Socket, dialled: boolean, expected: PeerId | undefined): Promise<Link> {
-    this.#greeting.add(socket);
+    let isLate = false;
+    // One time for all of it: who is slow in TLS has less left for the rest.
+    const timer = setTimeout(() => {
+      isLate = true;
+      socket.destroy();
+    }, HANDSHAKE_MS);
     try {
+      const stream = await this.#transport.secure(socket, dialled);
       const admit = (link: Link) => this.#admit(link);
-      return await shakeHands(socket, dialled, expected, this.#settings, this.#linkHandlers, admit);
+      return await shakeHands(stream, dialled, expected, this.#settings, this.#linkHandlers, admit);
+    } catch (thrown) {
+      throw isLate ? new HearsayError('unreachable', 'no handshake in time') : thrown;
     } finally {
-      this.#greeting.delete(socket);
+      clearTimeout(timer);
     }
   }
 
@@ -168,11 +187,12 @@ export class Links {
   }
 
   #count(socket: Socket): void {
+    if (socket.destroyed) return;
     const host = plainHost(socket.remoteAddress ?? '');
-    this.#sockets++;
+    this.#inside++;
     this.#byAddress.set(host, (this.#byAddress.get(host) ?? 0) + 1);
     socket.once('close', () => {
-      this.#sockets--;
+      this.#inside--;
       const left = (this.#byAddress.get(host) ?? 1) - 1;
       if (left > 0) this.#byAddress.set(host, left);
       else this.#byAddress.delete(host);
@@ -221,6 +241,7 @@ export class Links {
     const links = [...this.#links.values()];
     for (const link of links) link.close(new HearsayError('cancelled', 'this peer is stopping'));
     for (const socket of this.#greeting) socket.destroy();
+    this.#doorway.clear();
     await this.#listener?.close();
   }
 }

@@ -1,6 +1,15 @@
+/**
+ * Streams between peers: TCP under TLS 1.3.
+ *
+ * TLS is keyed with the group's pre-shared key and a fresh Diffie-Hellman exchange (RFC 8446, psk_dhe_ke), and carries no
+ * certificate: who has the key is a member, and who it is, is proved by signing what only this connection has in common, its
+ * exporter (`binding`). So one way serves both kinds of group, and who has no secret is turned away at its first message.
+ */
 import { connect, createServer, type Socket } from 'node:net';
+import { connect as connectTls, createSecureContext, type TLSSocket, TLSSocket as TlsStream } from 'node:tls';
 import { type Endpoint, formatEndpoint } from '../endpoint.js';
 import { HearsayError } from '../errors.js';
+import type { GroupKeys } from './group-keys.js';
 
 /** A listening socket. */
 export interface Listener {
@@ -8,7 +17,14 @@ export interface Listener {
   close(): Promise<void>;
 }
 
-/** How streams between peers are made: plain TCP here; TLS takes this place. */
+/** A stream that nobody else can read or change. Who is at its other end, it does not say. */
+export interface SecureStream {
+  readonly socket: Socket;
+  /** 32 bytes that both ends of this very connection know, and nobody else (RFC 8446, 7.5; RFC 9266). */
+  readonly binding: Buffer;
+}
+
+/** How streams between peers are made. */
 export interface Transport {
   /**
    * @param timeout ms
@@ -18,6 +34,12 @@ export interface Transport {
   connect(to: Endpoint, timeout: number, signal: AbortSignal): Promise<Socket>;
   /** @throws HearsayError `port-taken` */
   listen(port: number, onSocket: (socket: Socket) => void): Promise<Listener>;
+  /**
+   * Secures a connected socket. Ends when the socket does: the caller sees to it that this is in time.
+   * @param dialled whether we dialled
+   * @throws HearsayError `other-group` where the other side's secret is another, `unreachable`
+   */
+  secure(socket: Socket, dialled: boolean): Promise<SecureStream>;
 }
 
 /** Reads "ip:port" or "[ip]:port"; undefined where it is neither. */
@@ -58,44 +80,112 @@ function listenOn(port: number, host: string, onSocket: (socket: Socket) => void
   });
 }
 
-export const plainTransport: Transport = {
-  connect({ host, port }, timeout, signal) {
-    return new Promise((resolve, reject) => {
-      const socket = connect({ host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: 5000 });
-      const end = () => {
-        clearTimeout(timer);
-        signal.removeEventListener('abort', onAbort);
-      };
-      const fail = (why: string) => {
-        end();
-        socket.destroy();
-        reject(new HearsayError('unreachable', `${formatEndpoint({ host, port })}: ${why}`));
-      };
-      const timer = setTimeout(() => fail('no answer'), timeout);
-      const onAbort = () => fail('given up');
-      socket.once('error', (error) => fail(error.message));
-      if (signal.aborted) return onAbort();
-      signal.addEventListener('abort', onAbort);
-      socket.once('connect', () => {
-        end();
-        socket.removeAllListeners('error');
-        resolve(socket);
-      });
-    });
-  },
+// A pre-shared key works with the suites of SHA-256 alone.
+const SUITES = 'TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256';
+const EXPORTER = 'EXPORTER-hearsay-1';
+/** What a client calls its key by, in plain sight: no more than which of the two kinds of group it takes this for. */
+const NAMES = { open: 'hearsay open', private: 'hearsay private' };
 
-  async listen(port, onSocket) {
-    try {
-      return await listenOn(port, '::', onSocket);
-    } catch (thrown) {
-      const { code, message } = thrown as NodeJS.ErrnoException;
-      if (code === 'EADDRINUSE' || code === 'EACCES') {
-        throw new HearsayError('port-taken', `TCP port ${port} cannot be used: ${message}`, { cause: thrown });
-      }
-      // A host without IPv6.
-      return await listenOn(port, '0.0.0.0', onSocket).catch((second: Error) => {
-        throw new HearsayError('port-taken', `TCP port ${port} cannot be used: ${second.message}`, { cause: second });
-      });
+/** What the other side's alert means, by OpenSSL's name of it. */
+function refusal(error: NodeJS.ErrnoException, isPrivate: boolean): HearsayError {
+  // Its key of the same kind gives another binder; of a key by the other name it knows nothing.
+  if (error.code === 'ERR_SSL_SSLV3_ALERT_ILLEGAL_PARAMETER' || error.code === 'ERR_SSL_TLSV1_ALERT_DECRYPT_ERROR') {
+    return new HearsayError('other-group', 'it has another secret than this one', { cause: error });
+  }
+  if (error.code === 'ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE') {
+    const what = isPrivate
+      ? 'it is in the open group, without a secret'
+      : 'it is in a private group, and wants its secret';
+    return new HearsayError('other-group', what, { cause: error });
+  }
+  if (error.code?.startsWith('ERR_SSL')) {
+    return new HearsayError('unreachable', 'what answers there is no hearsay of this version', { cause: error });
+  }
+  return new HearsayError('unreachable', error.message, { cause: error });
+}
+
+/** TCP under TLS, keyed with a group's keys. */
+export function tlsTransport(group: GroupKeys): Transport {
+  const secureContext = createSecureContext({ ciphers: SUITES, minVersion: 'TLSv1.3', maxVersion: 'TLSv1.3' });
+  const name = group.private ? NAMES.private : NAMES.open;
+  const wrap = (socket: Socket, dialled: boolean): TLSSocket => {
+    if (!dialled) {
+      // Without a certificate there is no way in but by the key.
+      const pskCallback = (_: TLSSocket, identity: string) => (identity === name ? group.psk : null);
+      return new TlsStream(socket, { isServer: true, secureContext, pskCallback } as ConstructorParameters<
+        typeof TlsStream
+      >[1]);
     }
-  },
-};
+    return connectTls({
+      socket,
+      secureContext,
+      pskCallback: () => ({ identity: name, psk: group.psk }),
+      // There is no certificate to check: the key's holder proves itself over the exporter.
+      checkServerIdentity: () => undefined,
+    });
+  };
+
+  return {
+    connect({ host, port }, timeout, signal) {
+      return new Promise((resolve, reject) => {
+        const socket = connect({ host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: 5000 });
+        const end = () => {
+          clearTimeout(timer);
+          signal.removeEventListener('abort', onAbort);
+        };
+        const fail = (why: string) => {
+          end();
+          socket.destroy();
+          reject(new HearsayError('unreachable', `${formatEndpoint({ host, port })}: ${why}`));
+        };
+        const timer = setTimeout(() => fail('no answer'), timeout);
+        const onAbort = () => fail('given up');
+        socket.once('error', (error) => fail(error.message));
+        if (signal.aborted) return onAbort();
+        signal.addEventListener('abort', onAbort);
+        socket.once('connect', () => {
+          end();
+          socket.removeAllListeners('error');
+          // Until TLS takes it over.
+          socket.on('error', () => {});
+          resolve(socket);
+        });
+      });
+    },
+
+    async listen(port, onSocket) {
+      try {
+        return await listenOn(port, '::', onSocket);
+      } catch (thrown) {
+        const { code, message } = thrown as NodeJS.ErrnoException;
+        if (code === 'EADDRINUSE' || code === 'EACCES') {
+          throw new HearsayError('port-taken', `TCP port ${port} cannot be used: ${message}`, { cause: thrown });
+        }
+        // A host without IPv6.
+        return await listenOn(port, '0.0.0.0', onSocket).catch((second: Error) => {
+          throw new HearsayError('port-taken', `TCP port ${port} cannot be used: ${second.message}`, { cause: second });
+        });
+      }
+    },
+
+    secure(socket, dialled) {
+      return new Promise((resolve, reject) => {
+        const stream = wrap(socket, dialled);
+        const onError = (error: NodeJS.ErrnoException) => {
+          stream.destroy();
+          reject(refusal(error, group.private));
+        };
+        const onClose = () => reject(new HearsayError('unreachable', 'the connection was closed during the handshake'));
+        stream.on('error', onError);
+        stream.once('close', onClose);
+        stream.once(dialled ? 'secureConnect' : 'secure', () => {
+          stream.removeListener('error', onError);
+          stream.removeListener('close', onClose);
+          // Until its next owner takes it over, which is at once.
+          stream.on('error', () => {});
+          resolve({ socket: stream, binding: stream.exportKeyingMaterial(32, EXPORTER, Buffer.alloc(0)) });
+        });
+      });
+    },
+  };
+}

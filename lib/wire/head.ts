@@ -56,7 +56,10 @@ export function leaveStatement(id: PeerId, epoch: number): Buffer {
   return Buffer.from(`hearsay leave 1\0${id} ${epoch}`);
 }
 
-/** The bytes that a proof of the key is over: both nonces, so that it is fresh, and both ids, so that it is for us two. */
-export function proofStatement(mine: PeerId, yours: PeerId, myNonce: Uint8Array, yourNonce: Uint8Array): Buffer {
-  return Buffer.concat([Buffer.from(`hearsay proof 1\0${mine} ${yours} `), myNonce, yourNonce]);
+/**
+ * The bytes that a proof of the key is over: the connection's own exporter, so that it holds for this connection alone, and both
+ * ids, so that it is for us two.
+ */
+export function proofStatement(mine: PeerId, yours: PeerId, binding: Uint8Array): Buffer {
+  return Buffer.concat([Buffer.from(`hearsay proof 1\0${mine} ${yours} `), binding]);
 }

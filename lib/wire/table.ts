@@ -118,12 +118,11 @@ export const TABLE = {
     over: 'tcp',
     max: 1024,
     items: 8,
-    doc: 'First message of both sides of a connection.',
+    doc: 'First message of both sides of a connection, under TLS.',
     fields: {
       protocol: int('version of the protocol'),
       head,
       sig,
-      nonce: bytes('fresh random bytes, to be signed by the other side', 32, 32),
     },
   }),
   V: entry({
@@ -131,8 +130,8 @@ export const TABLE = {
     over: 'tcp',
     max: 256,
     items: 4,
-    doc: 'Second message of both: proof of the key, fresh because of the nonces.',
-    fields: { sig: bytes('signature over both nonces and both ids', 64, 64) },
+    doc: 'Second message of both: proof of the key, for this connection alone.',
+    fields: { sig: bytes('signature over both ids and the exporter of TLS', 64, 64) },
   }),
   N: entry({
     name: 'neighbours',

@@ -4,8 +4,9 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
+import { openGroup } from '../../lib/net/group-keys.js';
 import { Links } from '../../lib/net/links.js';
-import { plainTransport } from '../../lib/net/transport.js';
+import { tlsTransport } from '../../lib/net/transport.js';
 import { LabProcess } from '../lab/process.js';
 import { CHILD_MS } from './child.js';
 import { get, Lan, type LanPeer, until } from './lan.js';
@@ -187,7 +188,7 @@ test('a program that stops its peer ends by itself', async (t) => {
 function links(t: ExecutionContext, name: string) {
   const raw = new RawPeer(t, name, true);
   const ended: string[] = [];
-  const all = new Links({ identity: raw.identity, hello: () => raw.head() }, plainTransport, {
+  const all = new Links({ identity: raw.identity, hello: () => raw.head() }, tlsTransport(openGroup()), {
     opened: () => {},
     message: () => {},
     heard: () => {},

@@ -7,7 +7,9 @@ import { randomBytes } from 'node:crypto';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import type { ExecutionContext } from 'ava';
 import { blake3 } from '../../lib/hash.js';
+import { type GroupKeys, openGroup } from '../../lib/net/group-keys.js';
 import { type Identity, identityOf, newPrivateKey } from '../../lib/net/keys.js';
+import { tlsTransport } from '../../lib/net/transport.js';
 import type { Offer } from '../../lib/offer.js';
 import { chunkCount, chunkLength, chunkSizeOf, contentId } from '../../lib/transfer/content.js';
 import { decode, encode, pack } from '../../lib/wire/codec.js';
@@ -21,13 +23,16 @@ const NONE = new Uint8Array(0);
 /** One connection of a raw peer, its handshake done. */
 export class Talk {
   readonly socket: Socket;
+  /** What binds this connection. */
+  readonly binding: Buffer;
   /** All that came since the handshake. */
   readonly received: Message[] = [];
   closed = false;
   onMessage: (message: Message) => void = () => {};
 
-  constructor(socket: Socket) {
+  constructor(socket: Socket, binding: Buffer) {
     this.socket = socket;
+    this.binding = binding;
     socket.on('error', () => {});
     socket.on('close', () => {
       this.closed = true;
@@ -76,14 +81,19 @@ export class RawPeer {
   readonly name: string;
   readonly talks: Talk[] = [];
   readonly #passive: boolean;
+  readonly #transport: ReturnType<typeof tlsTransport>;
   #server: Server | undefined;
   #port = 0;
   /** Called for every connection, its handshake done. */
   onTalk: (talk: Talk) => void = () => {};
 
-  /** @param passive as a one-shot, which is not listed */
-  constructor(t: ExecutionContext, name: string, passive: boolean) {
+  /**
+   * @param passive as a one-shot, which is not listed
+   * @param group whose keys TLS has
+   */
+  constructor(t: ExecutionContext, name: string, passive: boolean, group: GroupKeys = openGroup()) {
     this.#t = t;
+    this.#transport = tlsTransport(group);
     this.name = name;
     this.#passive = passive;
     this.identity = identityOf(newPrivateKey(), Date.now());
@@ -123,7 +133,7 @@ export class RawPeer {
   }
 
   async listen(): Promise<void> {
-    const server = createServer((socket) => void this.#greet(socket, false));
+    const server = createServer((socket) => void this.#greet(socket, false).catch(() => {}));
     this.#server = server;
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const address = server.address();
@@ -136,10 +146,10 @@ export class RawPeer {
     return this.#greet(socket, true);
   }
 
-  #greet(socket: Socket, _dialled: boolean): Promise<Talk> {
-    const talk = new Talk(socket);
+  async #greet(raw: Socket, dialled: boolean): Promise<Talk> {
+    const { socket, binding } = await this.#transport.secure(raw, dialled);
+    const talk = new Talk(socket, binding);
     this.talks.push(talk);
-    const nonce = randomBytes(32);
     return new Promise((resolve, reject) => {
       let open = false;
       socket.once('close', () => reject(new Error('closed during the handshake')));
@@ -148,10 +158,7 @@ export class RawPeer {
         if (open) talk.take(message);
         else if (message.type === 'H') {
           const { id } = readHead(message.head);
-          talk.send({
-            type: 'V',
-            sig: this.identity.sign(proofStatement(this.identity.id, id, nonce, message.nonce)),
-          });
+          talk.send({ type: 'V', sig: this.identity.sign(proofStatement(this.identity.id, id, binding)) });
         } else if (message.type === 'V') {
           open = true;
           this.onTalk(talk);
@@ -160,7 +167,7 @@ export class RawPeer {
       });
       socket.on('data', (data) => decoder.push(data));
       const { head, sig } = this.head();
-      talk.send({ type: 'H', protocol: PROTOCOL, head, sig, nonce });
+      talk.send({ type: 'H', protocol: PROTOCOL, head, sig });
     });
   }
 
@@ -197,6 +204,13 @@ export class RawPeer {
     await raw.listen();
     return raw;
   }
+}
+
+/** A stream to a port of this machine under TLS with the open group's key, that says nothing by itself. */
+export async function secureSocket(t: ExecutionContext, port: number, from?: string): Promise<Talk> {
+  const raw = await rawSocket(t, port, from);
+  const { socket, binding } = await tlsTransport(openGroup()).secure(raw, true);
+  return new Talk(socket, binding);
 }
 
 /** A socket to a port of this machine, that says nothing by itself. */

@@ -67,7 +67,7 @@ test('heads of wrong shape are refused', (t) => {
 });
 
 test('what is signed for one purpose can be taken for no other, and for no other two', (t) => {
-  const nonce = (value: number) => new Uint8Array(32).fill(value);
+  const binding = (value: number) => new Uint8Array(32).fill(value);
   const other = peerId(new Uint8Array(32).fill(8), 1);
   const statements = [
     headStatement(packHead(HEAD)),
@@ -75,9 +75,9 @@ test('what is signed for one purpose can be taken for no other, and for no other
     leaveStatement(ID, 3),
     leaveStatement(ID, 4),
     leaveStatement(other, 3),
-    proofStatement(ID, other, nonce(1), nonce(2)),
-    proofStatement(other, ID, nonce(1), nonce(2)),
-    proofStatement(ID, other, nonce(2), nonce(1)),
+    proofStatement(ID, other, binding(1)),
+    proofStatement(other, ID, binding(1)),
+    proofStatement(ID, other, binding(2)),
   ].map((statement) => statement.toString('hex'));
   t.is(new Set(statements).size, statements.length);
 });

@@ -41,8 +41,8 @@ export const GOLDEN: { [L in Letter]: readonly [MessageOf<L>, string] } = {
   L: [{ type: 'L', id: ID, epoch: 2, sig: filled(64, 4) }, `95a14c${MAGIC}${str(ID)}02${bin(64, 4)}`],
   C: [{ type: 'C', from: ID, to: OTHER, port: 47748 }, `95a143${MAGIC}${str(ID)}${str(OTHER)}cdba84`],
   H: [
-    { type: 'H', protocol: 1, head: filled(2, 1), sig: filled(64, 2), nonce: filled(32, 5) },
-    `95a14801${bin(2, 1)}${bin(64, 2)}${bin(32, 5)}`,
+    { type: 'H', protocol: 1, head: filled(2, 1), sig: filled(64, 2) },
+    `94a14801${bin(2, 1)}${bin(64, 2)}`,
   ],
   V: [{ type: 'V', sig: filled(64, 6) }, `92a156${bin(64, 6)}`],
   N: [{ type: 'N', peers: [neighbour] }, `92a14e91${NEIGHBOUR_HEX}`],
@@ -165,7 +165,7 @@ export const ANY: { [L in Letter]: fc.Arbitrary<MessageOf<L>> } = {
   }),
   L: fc.record({ type: fc.constant('L'), id: peer, epoch: safe, sig }),
   C: fc.record({ type: fc.constant('C'), from: peer, to: peer, port: fc.integer({ min: 1, max: 65535 }) }),
-  H: fc.record({ type: fc.constant('H'), protocol: safe, head, sig, nonce: bytes(32, 32) }),
+  H: fc.record({ type: fc.constant('H'), protocol: safe, head, sig }),
   V: fc.record({ type: fc.constant('V'), sig }),
   N: fc.record({ type: fc.constant('N'), peers }),
   P: fc.record({
