@@ -121,7 +121,20 @@ export type GetEvent =
 
 /** What a sharing peer tells while it runs. */
 export type ShareEvent =
-  | { event: 'ready'; id: PeerId; name: string; port: number; shares: ShareRow[]; addresses: string[] }
+  | {
+      event: 'ready';
+      id: PeerId;
+      name: string;
+      port: number;
+      /** Whether only who has the secret can read. */
+      private: boolean;
+      shares: ShareRow[];
+      addresses: string[];
+      /** Names that shares are for and that no peer has borne here yet: the first that does is let in. Left out where none. */
+      waiting?: string[];
+    }
+  /** A name that shares are for belongs to this peer's key from now on. `name` is as it was given. */
+  | { event: 'allowed'; name: string; peer: PeerName; shares: string[] }
   | { event: 'hashed'; path: string; id: string }
   | { event: 'peer'; change: 'came' | 'left'; id: PeerId; name: string }
   | {
@@ -143,6 +156,21 @@ export interface ShareRow {
   bytes: number;
   /** Files whose content id is known. */
   hashed: number;
+  /** Names or ids of the only peers that may see it; left out where everyone may. */
+  for?: readonly string[];
+}
+
+/** Something that was fetched from this peer, or was not to its end. */
+export interface ServedRow {
+  /** When it ended. */
+  time: number;
+  peer: PeerName;
+  path: string;
+  /** Bytes that the other side acknowledged. */
+  bytes: number;
+  outcome: 'completed' | 'failed';
+  /** Why it failed. */
+  why?: string | undefined;
 }
 
 export interface TransferRow {
@@ -164,6 +192,10 @@ export interface StatusReport {
   name: string;
   port: number;
   state: string;
+  /** Whether it is in a private group: only who has the secret sees and reads anything. */
+  private: boolean;
+  /** Hosts heard lately that speak with another secret, or with one where this peer has none; and those in the open group. */
+  strangers: { sealed: number; open: number };
   /** Milliseconds since it started. */
   uptime: number;
   /** Resident bytes. */
@@ -203,6 +235,8 @@ export interface Api {
   /** Fetches. Errors of single files are events; what stops everything is thrown. */
   get(query: GetQuery, signal: AbortSignal): AsyncIterable<GetEvent>;
   status(): Promise<StatusReport>;
+  /** Who fetched what from this peer, the newest last; what lies long back is not among it. */
+  served(): Promise<ServedRow[]>;
   /** Every message from now on, until the signal. */
   trace(signal: AbortSignal): AsyncIterable<TraceRecord>;
 }

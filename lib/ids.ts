@@ -37,6 +37,14 @@ export function idFitsKey(id: PeerId, key: Uint8Array): boolean {
   return isPeerId(id) && key.length === 32 && peerId(key, 1).slice(10) === id.slice(10);
 }
 
+/**
+ * The part of an id that its key decides: the same for a peer and all its one-shots, and nobody else's. What comes before
+ * it, anyone can choose.
+ */
+export function keyPart(id: PeerId): string {
+  return id.slice(10);
+}
+
 /** Whether a string is a peer id in its one canonical form: upper case. */
 export function isPeerId(text: string): boolean {
   return text.length === 26 && text === text.toUpperCase() && isValid(text);

@@ -6,11 +6,17 @@ const MIB = 1024 * KIB;
 /** A datagram, bytes: below IPv6's least MTU less headers (1,232), so that none is ever fragmented. */
 export const DATAGRAM_MAX = 1200;
 
+/** A message in a datagram, bytes: what is left when it is sealed for a private group (salt, counter and tag take 40). */
+export const DATAGRAM_MESSAGE_MAX = 1160;
+
 /** A block, bytes: the unit of requesting, framing and acknowledging; small, so that small things pass between. */
 export const BLOCK = 256 * KIB;
 
 /** Any frame of the stream, bytes: a block or a page of offers with room for its envelope. */
 export const FRAME_MAX = BLOCK + 64 * KIB;
+
+/** Epochs, versions and beats: far above what any peer reaches, far below where adding 1 loses digits (2^53). */
+export const COUNTER_MAX = 2 ** 48;
 
 /** Nesting of a message: the deepest that we define is 4. */
 export const DEPTH_MAX = 6;
@@ -54,7 +60,10 @@ export const PAGE_BYTES = 192 * KIB;
 /** Peers kept in the index, alive or lately gone: ten times the largest LAN that we aim at. */
 export const PEERS_MAX = 10_000;
 
-/** Offers of all live peers together: some 1.6 GB; beyond it a peer's offers are left out, with a warning. */
+/** Peers of one address beyond which it gives one up where there is no room for another: a machine on which hundreds are tested. */
+export const PEERS_PER_ADDRESS_MAX = 256;
+
+/** Offers of all live peers together: some 1.6 GB; beyond it those of the address with most are left out, with a warning. */
 export const OFFERS_MAX = 4_000_000;
 
 /** Shelves of peers that are gone, kept for half an hour so that a quick return costs no pull. */
@@ -63,13 +72,16 @@ export const GONE_SHELVES_MAX = 1000;
 /** Characters of a pattern: as long as the longest sensible path's; the matcher's cost is path × pattern / 32. */
 export const PATTERN_MAX = 1024;
 
+/** Words of a search: each is looked for in every path. */
+export const WORDS_MAX = 64;
+
 /** Addresses kept of one peer: several cards, two families; the latest heard win. */
 export const ADDRESSES_MAX = 16;
 
 /** Neighbours told to a new connection in one frame. */
 export const NEIGHBOURS_MAX = 256;
 
-/** Datagrams waiting to be handled: at 1,200 bytes some 2.4 MB; beyond it the newest are dropped, gossip heals. */
+/** Datagrams waiting to be handled: at 1,200 bytes some 2.4 MB; beyond it those of whoever sends most are dropped, gossip heals. */
 export const DATAGRAM_QUEUE_MAX = 2048;
 
 /** Connections at once in all: a thousand peers use far fewer, and each costs some 100 KiB. */
@@ -87,23 +99,68 @@ export const HALF_OPEN_PER_ADDRESS_MAX = 32;
 /** Milliseconds that a handshake may take before the connection is closed. */
 export const HANDSHAKE_MS = 5000;
 
+/** Handshakes from outside begun in a second: each costs a good millisecond, so a flood takes a quarter of a core at most. */
+export const HANDSHAKES_PER_SECOND = 200;
+
+/** Connections being dialled at once, one for each address tried: three large files from 32 sources each, and what gossip wants. */
+export const DIALS_AT_ONCE_MAX = 128;
+
 /** Requests of one connection that are open at a time: beyond it the answer is `limit`. */
 export const REQUESTS_PER_CONNECTION_MAX = 1024;
 
 /** Transfers open on one connection as source. */
 export const TRANSFERS_PER_CONNECTION_MAX = 256;
 
-/** Bytes queued to a slow reader before we wait for it. */
+/** Bytes queued to a slow reader before we wait for it: the window of a fast link, so that it never runs dry. */
 export const SEND_QUEUE_MAX = 4 * MIB;
 
-/** Bytes queued to a reader that does not read at all before it is cut off. */
-export const SEND_QUEUE_CUT = 32 * MIB;
+/** The same of all links together, each having an equal part: so a crowd that does not read costs no more than this. */
+export const SEND_QUEUES_MAX = 512 * MIB;
+
+/** Bytes queued to a reader that does not read at all before it is cut off: what is not waited for is small beside SEND_QUEUE_MAX. */
+export const SEND_QUEUE_CUT = 8 * MIB;
+
+/** Milliseconds in which a reader must take something of what is queued to it: a cable that is out, or one who only holds memory. */
+export const SEND_STALL_MS = 60_000;
+
+/** Blocks, or files of a bundle, of one request that may wait to be sent: a 64 MiB window; beyond it the receiver asks again. */
+export const ITEMS_QUEUED_MAX = 256;
+
+/**
+ * Characters of names and questions in the open requests of one connection, of small files and of questions each: three requests of
+ * the longest paths.
+ */
+export const NAMES_MAX = 2 * MIB;
+
+/** Long answers (pulls, finds) under way at once, each holding the list of what it tells: 8 MB where a million files are shared. */
+export const ANSWERS_AT_ONCE = 32;
+
+/** The same to one address: one who asks much leaves places to others. */
+export const ANSWERS_PER_ADDRESS = 4;
+
+/** Milliseconds after which an answer, whose reader takes so long, gives its place to others who wait. */
+export const ANSWER_MOST_MS = 60_000;
+
+/** Bytes of chunks that are kept so that several receivers of one file cost one read: as many as they are apart. */
+export const CACHE_BYTES = 48 * MIB;
+
+/** Chunks read from the disk at once to be served: more than it has threads, and 64 MiB at most. */
+export const READS_AT_ONCE = 16;
+
+/** Shared files that are kept open at once, of all that are served: far below what the systems allow a process. */
+export const OPEN_FILES_MAX = 256;
+
+/** Files that were said to be wrong and are remembered as looked at again: to read one whole is what a stranger can make us do. */
+export const LOOKED_MAX = 1000;
 
 /** Unacknowledged blocks that a source keeps open for one connection: 64 of 256 KiB are 16 MiB in flight. */
 export const UNACKED_MAX = 64;
 
-/** Bytes of chunks being assembled by a receiver, over all its files. */
+/** Bytes of chunks being assembled by a receiver, over all its files; each may have four chunks, so that it goes on. */
 export const ASSEMBLY_MAX = 64 * MIB;
+
+/** Bytes of small files that came and wait for a slow disk, of one get: what 32 sources send that are asked for three requests each. */
+export const UNWRITTEN_MAX = 128 * MIB;
 
 /** Small files in one request: one frame of answers names as many. */
 export const SMALL_BATCH_MAX = 128;
@@ -117,8 +174,27 @@ export const HITS_MAX = 1_000_000;
 /** Receivers of one content that a source tells of: enough to find a swarm, small in a frame. */
 export const SWARM_TOLD_MAX = 64;
 
-/** Sources used at once for one file. */
+/** Sources used at once for one file, or for the small files of one get. */
 export const SOURCES_MAX = 32;
+
+/** Other receivers of one file that were told of and are tried: a swarm is found through far fewer. */
+export const MET_MAX = 1000;
+
+/** Warnings of one kind that others caused, told within WARNINGS_TOLD_MS: what a person may still read. */
+export const WARNINGS_TOLD_MAX = 10;
+export const WARNINGS_TOLD_MS = 600_000;
+
+/** Events that wait for a slow reader before those that may be dropped are, and changes of one file are put together. */
+export const BEHIND_MAX = 1000;
+
+/** Open transfers whose file the trace remembers: those of many connections; of others it tells no name. */
+export const TRACED_MAX = 4096;
+
+/** Content ids remembered that were asked for ahead of gossip, which brings them soon after. */
+export const HASHED_MAX = 10_000;
+
+/** Public keys kept ready for verifying: as many as there are peers on a large LAN, at some 500 bytes each. */
+export const READY_MAX = 1024;
 
 /** A control message, bytes: a page of a listing. */
 export const CONTROL_FRAME_MAX = 4 * MIB;
@@ -152,3 +228,36 @@ export const WATCHES_MAX = 50_000;
 
 /** Paths waiting to be looked at: beyond it the whole share is. */
 export const LOOKS_MAX = 50_000;
+
+/** Names and ids to whom one share is limited: a family or an office; each is compared with every peer that comes. */
+export const ALLOWED_MAX = 256;
+
+/** Peers remembered that bear one awaited name: two are ambiguous already, and the warning names some more. */
+export const BEARERS_MAX = 16;
+
+/** Names tied to a key: whom one person names in many years. A thousand are 100 KB of `known.json`. */
+export const KNOWN_MAX = 1000;
+
+/** Rows of the log of who fetched what, kept in memory: at some 300 bytes each, 3 MB. */
+export const SERVED_MAX = 10_000;
+
+/** Bytes of the log's file before it is rotated; with the one before it, some 40,000 rows or more on the disk. */
+export const SERVED_FILE_MAX = 4 * MIB;
+
+/** Rows of the log that wait for a disk that does not take them: 30 MB at most; older ones are let go. */
+export const SERVED_WAITING_MAX = 100_000;
+
+/** A group's secret, UTF-8 bytes: the longest passphrase that anyone types. */
+export const SECRET_MAX = 1024;
+
+/** Bytes of a secret file that are read: one line, and what people add below it. */
+export const SECRET_FILE_MAX = 8 * KIB;
+
+/** Senders of sealed datagrams whose keys are remembered: as many as there are peers, at some 500 bytes each. */
+export const SEAL_SENDERS_MAX = PEERS_MAX;
+
+/** Addresses whose unknown datagrams are counted, members' and strangers': beyond it the least used begin anew. */
+export const SEAL_HOSTS_MAX = 4096;
+
+/** Hosts of other groups that are remembered, so that who finds nobody is told how many there are. */
+export const STRANGERS_MAX = 256;

@@ -15,13 +15,14 @@ import type {
   Listing,
   ListQuery,
   PeerRow,
+  ServedRow,
   ShareEvent,
   SourcesRow,
   StatusReport,
   TraceRecord,
 } from './api.js';
-import { Bits } from './bits.js';
 import { Answerer } from './drive/answerer.js';
+import { Asides } from './drive/asides.js';
 import { Asker, type Question } from './drive/asker.js';
 import { Changes, type IndexChange } from './drive/changes.js';
 import { collect, type Fetched, type GetOptions } from './drive/collect.js';
@@ -35,22 +36,25 @@ import { type Opened, open } from './drive/open.js';
 import { type PeerOptions, type Settled, settle } from './drive/options.js';
 import { Requests } from './drive/requests.js';
 import { Server } from './drive/serve.js';
-import { FILES_MAX, runsOf, sourcesOf } from './drive/sources.js';
+import { Served } from './drive/served.js';
+import { FILES_MAX, sourcesOf } from './drive/sources.js';
 import { Stream } from './drive/stream.js';
 import { Tracing } from './drive/tracing.js';
+import { Warnings } from './drive/warnings.js';
 import { formatEndpoint } from './endpoint.js';
 import { asHearsayError, HearsayError } from './errors.js';
 import { Gossip, type Settings as GossipSettings } from './gossip/gossip.js';
 import type { PeerId } from './ids.js';
-import { openGroup } from './net/group-keys.js';
 import { watchInterfaces } from './net/interfaces.js';
 import { type Identity, verifySignature } from './net/keys.js';
 import type { Link } from './net/link.js';
 import { Links } from './net/links.js';
+import { Sealer } from './net/seal.js';
 import { tlsTransport } from './net/transport.js';
 import { Multicast } from './net/udp.js';
 import type { PeerOffer } from './offer.js';
 import type { Catalogue } from './share/catalogue.js';
+import type { Known } from './share/known.js';
 import type { HashStore } from './share/store.js';
 import { chunkCount } from './transfer/content.js';
 import type { Message } from './wire/table.js';
@@ -88,14 +92,18 @@ export class Peer implements Api {
   readonly #gossiper: Gossiper;
   readonly #links: Links;
   readonly #server: Server;
+  readonly #known: Known;
+  readonly #asides: Asides;
   readonly #answerer: Answerer;
   readonly #asker: Asker;
   readonly #getting: Getting;
+  readonly #warnings = new Warnings((message) => this.#tell({ event: 'warning', message }));
   readonly #catalogue: Catalogue | undefined;
   readonly #store: HashStore | undefined;
   readonly #closers: (() => void)[] = [];
   readonly #gets = new Set<Promise<void>>();
   #multicast: Multicast | undefined;
+  #served: Served | undefined;
   #stopping: Promise<void> | undefined;
 
   /**
@@ -127,21 +135,25 @@ export class Peer implements Api {
     const { filter } = options;
     const tracer = this.#tracing.tracer;
     this.#catalogue = parts.catalogue?.({
-      onChanges: (changes) => this.#gossiper.offers(changes),
+      onChanges: (changes) => this.#asides.offers(changes),
       onHashed: (path, id) => this.#tell({ event: 'hashed', path, id }),
       onWarning: (message) => this.#tell({ event: 'warning', message }),
     });
     this.#links = new Links(
       { identity: this.#identity, hello: () => this.#gossip.head(), filter, tracer },
-      tlsTransport(openGroup()),
+      tlsTransport(parts.group),
       {
-        opened: (link) => this.#gossiper.opened(link),
+        opened: (link) => {
+          this.#gossiper.opened(link);
+          this.#asides.opened(link);
+        },
         message: (link, message) => this.#message(link, message),
         heard: (link) => this.#requests.heard(link),
         closed: (link, why) => {
           this.#requests.linkClosed(link, why);
           this.#server.linkClosed(link, why);
           this.#gossiper.closed(link);
+          this.#asides.closed(link);
         },
       },
     );
@@ -157,22 +169,33 @@ export class Peer implements Api {
       links: this.#links,
       requests: this.#requests,
       join: settled.joins,
+      sealer: parts.group.datagrams && new Sealer(parts.group.datagrams, randomBytes),
       onNews: (news) => this.#news(news),
       filter,
       tracer,
     });
-    const shelf = new LocalShelf(this.#catalogue);
+    this.#known = parts.known((message) => this.#tell({ event: 'warning', message }));
+    this.#asides = new Asides({
+      id,
+      shares: parts.limited,
+      known: this.#known,
+      gossip: this.#gossip,
+      gossiper: this.#gossiper,
+      links: this.#links,
+      tell: (event) => this.#tell(event),
+    });
+    const shelf = new LocalShelf(this.#catalogue, (peer, path) => this.#asides.sees(peer, path));
     this.#server = new Server(shelf, {
       begun: (link, path) => this.#serving('begun', link, path, 0),
       completed: (link, path, bytes) => this.#serving('completed', link, path, bytes),
       failed: (link, path, bytes, why) => this.#serving('failed', link, path, bytes, why),
     });
-    this.#answerer = new Answerer(this.#gossip, this.#catalogue);
+    this.#answerer = new Answerer(this.#gossip, this.#catalogue, this.#asides);
     this.#asker = new Asker({
       requests: this.#requests,
       connect: (peer) => this.#gossiper.connect(peer),
       peers: () => this.#others().map((p) => p.id),
-      found: (peer, offers, last) => this.#gossiper.dispatch({ kind: 'found', peer, offers, last }),
+      found: (peer, offers, last, aside) => this.#gossiper.dispatch({ kind: 'found', peer, offers, last, aside }),
       pending: () => this.#gossiper.joining,
     });
     this.#getting = new Getting({
@@ -188,13 +211,17 @@ export class Peer implements Api {
       catalogue: this.#catalogue,
       learn: (questions, signal) => this.#learn(questions, signal),
       random: Math.random,
+      whyNobody: () => this.#gossiper.whyNobody(),
       warn: (message) => this.#tell({ event: 'warning', message }),
     });
     this.#store = parts.store;
   }
 
   async #start({ warnings, epoch, saveEpoch }: Opened): Promise<void> {
-    const { passive, port, defaultPort, groupAddress, multicast, interface: cards } = this.#settled;
+    const { passive, port, defaultPort, groupAddress, multicast, interface: cards, state } = this.#settled;
+    this.#served = await Served.open(passive ? undefined : state, (message) =>
+      this.#tell({ event: 'warning', message }),
+    );
     if (passive) await this.#links.listen(0, 0);
     else await this.#links.listen(port ?? defaultPort, port === undefined ? PORTS_NEXT : 0);
     this.#gossipSettings.port = this.#links.port;
@@ -231,7 +258,9 @@ export class Peer implements Api {
     if (passive) return;
     const { id, name, addresses } = this;
     const shares = this.#catalogue?.shares() ?? [];
-    this.#tell({ event: 'ready', id, name, port: this.port, shares, addresses });
+    const waiting = this.#asides.waiting();
+    const more = waiting.length > 0 ? { waiting } : {};
+    this.#tell({ event: 'ready', id, name, port: this.port, private: this.#private, shares, addresses, ...more });
     for (const message of warnings) this.#tell({ event: 'warning', message });
   }
 
@@ -243,6 +272,7 @@ export class Peer implements Api {
 
   async #stop(): Promise<void> {
     this.#abort.abort(new HearsayError('interrupted', 'this peer is stopping'));
+    this.#asides.stop();
     this.#gossiper.stop();
     this.#server.stop();
     this.#changes.end();
@@ -250,6 +280,7 @@ export class Peer implements Api {
     // Gets put their partials away while the goodbye leaves.
     await Promise.all([delay(GOODBYE_MS), ...this.#gets]);
     await Promise.all([this.#links.close(), this.#multicast?.close(), this.#catalogue?.stop()]);
+    await Promise.all([this.#served?.stop(), this.#known.stored()]);
     await this.#store?.close();
   }
 
@@ -283,7 +314,8 @@ export class Peer implements Api {
 
   async list(query: ListQuery = {}): Promise<Listing> {
     await this.#learn([questionOf(query)]);
-    const from = lookUpPeers(query.from ?? [], this.#gossip.peers());
+    const nobody = this.#others().length === 0 ? this.#gossiper.whyNobody() : undefined;
+    const from = lookUpPeers(query.from ?? [], this.#gossip.peers(), nobody);
     const fits = matcher(query, query.from ? from.ids : undefined);
     return { files: listing(this.#gossip.index, fits, (p) => this.#getting.nameOf(p)), away: from.away };
   }
@@ -321,7 +353,7 @@ export class Peer implements Api {
       files.map((piece) => {
         const chunks = chunkCount(piece.size);
         const { id, name } = this;
-        const ranges = runsOf(Bits.full(chunks));
+        const ranges: [number, number][] = chunks > 0 ? [[0, chunks - 1]] : [];
         return sourcesOf(this.#getting, piece, piece.here ? { id, name, have: chunks, ranges } : undefined);
       }),
     );
@@ -371,6 +403,8 @@ export class Peer implements Api {
       name: this.name,
       port: this.port,
       state: this.#settled.state,
+      private: this.#private,
+      strangers: this.#gossiper.strangers,
       uptime: Math.round(now() - this.#startedAt),
       memory: process.memoryUsage.rss(),
       shares: this.#catalogue?.shares() ?? [],
@@ -380,6 +414,10 @@ export class Peer implements Api {
     };
   }
 
+  async served(): Promise<ServedRow[]> {
+    return this.#served?.rows() ?? [];
+  }
+
   trace(signal: AbortSignal): AsyncIterable<TraceRecord> {
     return this.#tracing.listen(signal);
   }
@@ -387,6 +425,10 @@ export class Peer implements Api {
   /** Why joined hosts could not be reached, by their addresses. */
   get unjoined(): ReadonlyMap<string, HearsayError> {
     return this.#gossiper.unjoined;
+  }
+
+  get #private(): boolean {
+    return this.#settled.secret !== undefined;
   }
 
   #others() {
@@ -406,6 +448,13 @@ export class Peer implements Api {
       case 'L':
       case 'N':
         this.#gossiper.dispatch({ kind: 'message', peer: link.peer, message });
+        return;
+      case 'Y':
+        // Of two links of one pair the later begins anew: what still comes over the other would only confuse it.
+        if (this.#links.get(link.peer) !== link) return;
+        // What is not kept now is not told again over this link: one that belongs here dials anew.
+        if (!this.#gossip.peer(link.peer)) throw new HearsayError('cancelled', 'told aside by one that is not listed');
+        this.#gossiper.dispatch({ kind: 'aside', peer: link.peer, message });
         return;
       case 'P':
       case 'F':
@@ -428,6 +477,7 @@ export class Peer implements Api {
       case 'X':
       case 'S':
         this.#server.handle(link, message);
+        if (message.type === 'X') this.#answerer.cancel(link, message.number);
         return;
       default:
         throw new HearsayError('bad-message', `${message.type} after the handshake`);
@@ -440,17 +490,22 @@ export class Peer implements Api {
       return;
     }
     if (news.kind === 'warning') {
-      this.#tell({ event: 'warning', message: news.message });
+      this.#warnings.take(news.code, news.message, now());
       return;
     }
     const { id, name } = news.peer;
-    if (news.change === 'came') this.#asker.came(id);
+    if (news.change === 'came') {
+      this.#asker.came(id);
+      this.#asides.came({ id, name });
+    } else this.#asides.left({ id, name });
     this.#tell({ event: 'peer', change: news.change, id, name });
   }
 
   #serving(state: 'begun' | 'completed' | 'failed', link: Link, path: string, bytes: number, why?: string): void {
     const peer = { id: link.peer, name: link.head.name };
-    this.#tell({ event: 'serving', state, path, peer, bytes, ...(why === undefined ? {} : { why }) });
+    const event = { path, peer, bytes, ...(why === undefined ? {} : { why }) };
+    if (state !== 'begun') this.#served?.add({ time: Date.now(), ...event, outcome: state });
+    this.#tell({ event: 'serving', state, ...event });
   }
 
   #tell(event: ShareEvent): void {
@@ -462,6 +517,7 @@ export class Peer implements Api {
     for (const link of [...this.#links.all]) {
       if (!link.dialled || performance.now() - link.usedAt < IDLE_CLOSE) continue;
       if (this.#requests.busy(link) || this.#server.busy(link) || this.#gossiper.needs(link)) continue;
+      if (this.#asides.needs(link) || this.#gossip.hearsAside(link.peer)) continue;
       link.close(new HearsayError('cancelled', 'nobody uses this connection'));
     }
   }

@@ -80,7 +80,8 @@ async function get(context: Context, what: string[], options: Options): Promise<
   if (context.failure === undefined) return;
   tellUnreached(out, session);
   if (context.failure === 'not-found' || context.failure === 'no-peer') {
-    await tellAnswered(context, api, '`hearsay find WORD` searches their paths');
+    const known = context.failure === 'no-peer';
+    await tellAnswered(context, api, '`hearsay find WORD` searches their paths', known);
   }
 }
 

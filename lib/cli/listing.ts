@@ -2,6 +2,7 @@
 import type { Api, FileRow, ListQuery } from '../api.js';
 import { HearsayError } from '../errors.js';
 import { printable } from '../names.js';
+import { whyNobody } from '../net/strangers.js';
 import type { Context } from './context.js';
 import { count, formatSize, formatTime, peerLabel, peerList } from './format.js';
 import type { Session } from './io.js';
@@ -28,11 +29,11 @@ export async function printListing(context: Context, query: ListQuery): Promise<
   if (out.manner.json) {
     const away = listing.away.length > 0 ? { away: listing.away } : {};
     await out.data({ files: listing.files.map(fileJson), ...away });
-    return;
+  } else {
+    await out.lines(listingLines(listing.files, out));
+    const bytes = listing.files.reduce((sum, file) => sum + file.size, 0);
+    out.note(`${count(listing.files.length, 'file')}, ${formatSize(bytes)}`);
   }
-  await out.lines(listingLines(listing.files, out));
-  const bytes = listing.files.reduce((sum, file) => sum + file.size, 0);
-  out.note(`${count(listing.files.length, 'file')}, ${formatSize(bytes)}`);
   if (listing.files.length > 0) return;
   const why = asked ? 'and none of their paths fits: `hearsay ls` lists them all' : 'and none shares a file';
   await tellAnswered(context, api, why);
@@ -49,37 +50,59 @@ export function tellUnreached(out: Output, session: Session): void {
 }
 
 function faults(session: Session): string[] {
-  return [...session.unreached()].map(([host, { message }]) => {
-    return `${host} cannot be reached: ${message.startsWith(`${host}: `) ? message.slice(host.length + 2) : message}`;
+  return [...session.unreached()].map(([host, { code, message }]) => {
+    const why = message.startsWith(`${host}: `) ? message.slice(host.length + 2) : message;
+    // It was reached, and said no.
+    return code === 'other-group' ? `${host}: ${why}` : `${host} cannot be reached: ${why}`;
   });
 }
 
 /**
  * The same, and that is all there is to say where nobody else answered.
- * @throws HearsayError `unreachable`
+ * @throws HearsayError `unreachable`, `other-group`
  */
 export async function checkReached(context: Context, session: Session): Promise<void> {
   const unreached = faults(session);
   if (unreached.length === 0) return;
   const others = (await context.within(session.api.peers())).some((peer) => !peer.self);
   if (others) return tellUnreached(context.out, session);
-  throw new HearsayError('unreachable', unreached.join('\n'));
+  const other = [...session.unreached().values()].every(({ code }) => code === 'other-group');
+  throw new HearsayError(other ? 'other-group' : 'unreachable', unreached.join('\n'));
 }
 
-/** Says how many peers answered, or what to look at when none did. @param why what is the matter with those that did */
-export async function tellAnswered(context: Context, api: Api, why: string): Promise<void> {
-  const { json, quiet } = context.out.manner;
-  if (json || quiet) return;
+/**
+ * Says how many peers answered, or what to look at when none did.
+ * @param why what is the matter with those that did
+ * @param known whether it has been said that none did, and why
+ */
+export async function tellAnswered(context: Context, api: Api, why: string, known = false): Promise<void> {
+  const { out } = context;
+  if (out.manner.json || out.manner.quiet) {
+    // Only a warning would be seen, and it does not take another look around.
+    if (!known && (await context.within(api.status())).peers === 0) await tellNobody(context, api);
+    return;
+  }
   const others = (await context.within(api.peers())).filter((peer) => !peer.self);
-  if (others.length === 0) tellNobody(context.out);
-  else context.out.note(`${count(others.length, 'peer')} answered (${peerList(others, 5)}), ${why}`);
+  if (others.length === 0) await tellNobody(context, api, known);
+  else out.note(`${count(others.length, 'peer')} answered (${peerList(others, 5)}), ${why}`);
 }
 
-/** What to look at when nobody answers. */
-export function tellNobody(out: Output): void {
-  out.note('no peer answered. Check that');
+/**
+ * What to look at when nobody answers; where other groups are heard, that is said whatever the manner.
+ * @param known whether it has been said that nobody did, and why
+ */
+export async function tellNobody(context: Context, api: Api, known = false): Promise<void> {
+  const { out } = context;
+  const { private: secret, strangers } = await context.within(api.status());
+  if (!known) {
+    const why = whyNobody(secret, strangers);
+    if (strangers.sealed + strangers.open > 0) out.warn(why);
+    else out.note(why);
+  }
+  out.note('Check that');
   out.note('  - `hearsay share PATH` runs on the other machine (its line `ready` names its address)');
   out.note('  - both are on the same network: no guest Wi-Fi, no VPN between them');
+  out.note(`  - both have ${secret ? 'the same secret' : 'no secret, or the same one (--secret-file FILE)'}`);
   out.note('  - no firewall stops UDP and TCP port 47748');
   out.note('or name the other machine: --join ADDRESS');
 }

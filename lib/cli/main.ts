@@ -6,9 +6,10 @@ import { findCommand } from './find.js';
 import { getCommand } from './get.js';
 import type { Connect, Io } from './io.js';
 import { lsCommand } from './ls.js';
-import { addCommon } from './options.js';
+import { addCommon, addManner } from './options.js';
 import { Output } from './output.js';
 import { peersCommand } from './peers.js';
+import { secretCommand, secretNewCommand } from './secret.js';
 import { shareCommand } from './share.js';
 import { statusCommand } from './status.js';
 
@@ -92,6 +93,7 @@ function program(io: Io, perform: Perform): Command {
   addCommon(hearsay, true);
   const commands = [shareCommand, lsCommand, findCommand, peersCommand, getCommand, statusCommand];
   for (const make of commands) hearsay.addCommand(addCommon(settle(make(perform))));
+  hearsay.addCommand(settle(secretCommand()).addCommand(addManner(settle(secretNewCommand(perform)))));
   return hearsay;
 }
 

@@ -20,18 +20,31 @@ function options(): Option[] {
     new Option('--multicast <addr:port>', 'multicast group (default: 239.255.47.48:47748)'),
     new Option('--no-multicast', 'neither multicast nor broadcast'),
     new Option('--interface <name>', 'only this network card; may be repeated').argParser(gather),
+    new Option('--secret-file <file>', "its first line is the group's secret; also HEARSAY_SECRET, the secret itself"),
     new Option('--wait <seconds>', 'how long to wait, at most, for others to answer (default: 2)'),
     new Option('--timeout <seconds>', 'give up when nothing arrives that long (default: 30)'),
+    ...mannerOptions(),
+    new Option('--trace', 'every message sent and received, a line each, to standard error'),
+  ];
+}
+
+function mannerOptions(): Option[] {
+  return [
     new Option('--json', 'one JSON document, or one JSON object a line for what streams'),
     new Option('--quiet', 'only results and errors').conflicts('verbose'),
     new Option('--verbose', 'more about everything'),
-    new Option('--trace', 'every message sent and received, a line each, to standard error'),
   ];
 }
 
 /** Adds the common options to a command; hidden on the program itself, whose help lists them once in its text. */
 export function addCommon(command: Command, hidden = false): Command {
   for (const option of options()) command.addOption(option.helpGroup(COMMON).hideHelp(hidden));
+  return command;
+}
+
+/** Adds how it speaks to a command that needs no peer, and so none of the other common options. */
+export function addManner(command: Command): Command {
+  for (const option of mannerOptions()) command.addOption(option.helpGroup('Options:'));
   return command;
 }
 
@@ -57,6 +70,7 @@ interface Raw {
   join?: string[];
   multicast?: string | boolean;
   interface?: string[];
+  secretFile?: string;
   wait?: string;
   timeout?: string;
   json?: boolean;
@@ -68,7 +82,8 @@ interface Raw {
 /** Reads the common options, given before or after the command's name; after wins, lists add up. */
 export function readCommon(command: Command, cwd: Io['cwd']): Common {
   const own = given(command);
-  const before = command.parent ? given(command.parent) : {};
+  const before: Raw = {};
+  for (let above = command.parent; above; above = above.parent) Object.assign(before, given(above));
   const raw: Raw = { ...before, ...own };
   const flags: Flags = {};
   for (const key of ['name', 'port', 'wait', 'timeout', 'multicast'] as const) {
@@ -79,6 +94,8 @@ export function readCommon(command: Command, cwd: Io['cwd']): Common {
     if (all.length > 0) flags[key] = all;
   }
   if (raw.state !== undefined) flags.state = resolve(cwd, raw.state);
+  // An empty one stays empty, and is refused.
+  if (raw.secretFile !== undefined) flags.secretFile = raw.secretFile && resolve(cwd, raw.secretFile);
   return {
     json: raw.json ?? false,
     quiet: raw.quiet ?? false,

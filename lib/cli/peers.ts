@@ -20,10 +20,10 @@ export function peersCommand(perform: Perform): Command {
         const session = await context.session('any');
         const peers = await context.within(session.api.peers());
         await checkReached(context, session);
-        if (out.manner.json) return out.data({ peers: peers.map(peerJson) });
-        if (peers.length > 0) await out.lines(peerTable(peers, out));
+        if (out.manner.json) await out.data({ peers: peers.map(peerJson) });
+        else if (peers.length > 0) await out.lines(peerTable(peers, out));
         const others = peers.filter((peer) => !peer.self).length;
-        if (others === 0) tellNobody(out);
+        if (others === 0) await tellNobody(context, session.api);
         else out.note(count(others, 'other peer'));
       }),
     );
@@ -36,16 +36,28 @@ function peerJson({ id, name, addresses, files, bytes, tracker, self, via }: Pee
 /** One line a peer; with --verbose every address. */
 function peerTable(peers: readonly PeerRow[], out: Output): string[] {
   const { manner, style } = out;
+  const names = new Map<string, number>();
+  for (const peer of peers) names.set(nameKey(peer), (names.get(nameKey(peer)) ?? 0) + 1);
   const rows = peers.map((peer) => {
     // A link-local address means something only together with a card: others come first.
     const local = (address: string) => Number(address.startsWith('[fe80:'));
     const addresses = peer.addresses.map(printable).sort((a, b) => local(a) - local(b));
     const more = addresses.length > 1 ? ` +${addresses.length - 1}` : '';
     const where = manner.verbose ? addresses.join(', ') : `${addresses[0] ?? '-'}${addresses.length ? more : ''}`;
-    const marks = [peer.self ? 'this one' : `by ${peer.via}`, ...(peer.tracker ? ['tracker'] : [])];
+    const namesakes = names.get(nameKey(peer)) ?? 0;
+    const marks = [
+      peer.self ? 'this one' : `by ${peer.via}`,
+      ...(peer.tracker ? ['tracker'] : []),
+      ...(namesakes > 1 ? ['ambiguous name: use the id'] : []),
+    ];
     return [peerLabel(peer), peer.id, where, count(peer.files, 'file'), formatSize(peer.bytes), marks.join(', ')];
   });
   const head = ['NAME', 'ID', 'ADDRESS', 'FILES', 'SIZE', 'FOUND'];
   const [first, ...lines] = table(manner.quiet ? rows : [head, ...rows], [3, 4]);
   return manner.quiet ? [first, ...lines] : [style.dim(first), ...lines];
+}
+
+/** Names as they are compared. */
+function nameKey({ name }: PeerRow): string {
+  return name.normalize('NFC');
 }

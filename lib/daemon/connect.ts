@@ -26,6 +26,11 @@ export async function connect(wanted: Wanted): Promise<Session> {
     if (idle.length > 0) {
       wanted.onWarning(`the running peer answers, so ${idle.join(', ')} changes nothing; --state DIR for a peer apart`);
     }
+    if (settings.secret && !(await client.status()).private) {
+      wanted.onWarning(
+        'the running peer answers, which has no secret: it shows the open group; --state DIR for a peer apart',
+      );
+    }
     const { timeout } = settings;
     return { api: client, running: true, timeout, unreached: () => new Map(), close: async () => client.close() };
   }
@@ -48,6 +53,7 @@ function common({ configFile }: Wanted, settings: Settings): PeerOptions {
   const { state, name, port, join, multicast, group, interface: interfaces, wait, timeout, rescan } = settings;
   const own: PeerOptions = { state, name, join, multicast, group, interfaces, wait, timeout, rescan };
   if (port !== undefined) own.port = port;
+  if (settings.secret) own.secret = settings.secret.text;
   if (configFile !== undefined) own.config = configFile;
   return own;
 }
@@ -75,6 +81,7 @@ async function share(wanted: Wanted, settings: Settings): Promise<Session> {
     }
     wanted.onWarning(`commands on this machine cannot reach this peer: ${error.message}`);
   }
+  for (const message of settings.secret?.warnings ?? []) tell({ event: 'warning', message });
   tell = (event) => wanted.onEvent?.(event);
   for (const event of early) tell(event);
   return ownSession(peer, settings, async () => {

@@ -15,6 +15,7 @@ import type {
   Listing,
   ListQuery,
   PeerRow,
+  ServedRow,
   SourcesRow,
   StatusReport,
   TraceRecord,
@@ -163,6 +164,14 @@ class Client implements ControlClient {
       for (const item of items) lists[field]?.push(item);
     });
     return { ...rest, ...lists } as unknown as StatusReport;
+  }
+
+  async served(): Promise<ServedRow[]> {
+    const rows: ServedRow[] = [];
+    await this.#ask('served', {}, (_field, items) => {
+      for (const item of items) rows.push(item as ServedRow);
+    });
+    return rows;
   }
 
   async *follow(query: ListQuery, signal: AbortSignal): AsyncGenerator<FollowEvent> {

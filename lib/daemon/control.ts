@@ -242,6 +242,10 @@ class Caller {
         await this.#parts(n, 'transfers', transfers);
         return this.#channel.send({ n, result });
       }
+      case 'served': {
+        await this.#parts(n, 'rows', await this.#api.served());
+        return this.#channel.send({ n, result: {} });
+      }
       case 'follow':
         return this.#stream(n, open, eventPieces(this.#api.follow(request.params, signal)));
       case 'get':

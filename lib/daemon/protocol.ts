@@ -102,6 +102,7 @@ export const clientMessage = z.union([
     z.strictObject({ n, method: z.literal('peers'), params: nothing }),
     z.strictObject({ n, method: z.literal('get'), params: get }),
     z.strictObject({ n, method: z.literal('status'), params: nothing }),
+    z.strictObject({ n, method: z.literal('served'), params: nothing }),
     z.strictObject({ n, method: z.literal('trace'), params: nothing }),
   ]),
 ]);

@@ -5,6 +5,7 @@
  */
 import { HearsayError } from '../errors.js';
 import type { PeerId } from '../ids.js';
+import { ANSWER_MOST_MS, HITS_MAX } from '../limits.js';
 import type { Link } from '../net/link.js';
 import type { Offer } from '../offer.js';
 import type { Requests } from './requests.js';
@@ -27,7 +28,8 @@ export interface AskerOptions {
   connect(peer: PeerId): Promise<Link>;
   /** Live peers. */
   peers(): PeerId[];
-  found(peer: PeerId, offers: Offer[], last: boolean): void;
+  /** @param aside whether they are for some only */
+  found(peer: PeerId, offers: Offer[], last: boolean, aside: boolean): void;
   /** Whether something is still under way that may bring a peer: a joined host that is being dialled. */
   pending(): boolean;
 }
@@ -81,7 +83,8 @@ export class Asker {
 
   /**
    * Asks one peer.
-   * @throws HearsayError why it did not answer
+   * @returns what it offers; of one that says too much, or too slowly, what came is in the index all the same
+   * @throws HearsayError why it did not answer: `bad-message` or `limit` where its answer has no end
    */
   async askOne(peer: PeerId, question: Question, signal?: AbortSignal, timeout = ANSWER_MS): Promise<Offer[]> {
     const link = await this.#options.connect(peer);
@@ -91,13 +94,16 @@ export class Asker {
       (number) => ({ type: 'F', number, ...question }),
       (page) => {
         if (page.type !== 'I') throw new HearsayError('bad-message', `${page.type} in answer to a find`);
+        if (page.offers.length === 0 && !page.last) throw new HearsayError('bad-message', 'a page with nothing on it');
+        if (all.length + page.offers.length > HITS_MAX) throw new HearsayError('limit', `over ${HITS_MAX} offers`);
         this.#lastNews = performance.now();
-        this.#options.found(peer, page.offers, page.last);
+        this.#options.found(peer, page.offers, page.last, page.aside);
         all.push(...page.offers);
         return page.last;
       },
       timeout,
       signal,
+      timeout + ANSWER_MOST_MS,
     );
     return all;
   }

@@ -1,14 +1,14 @@
 /** `get --discard`: needs no network, since what is left of an interrupted get says itself what it is of. */
-import { opendir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { asHearsayError, HearsayError } from '../errors.js';
 import { whatMatcher } from '../gossip/query.js';
 import { lookAtDest } from '../share/destination.js';
 import { discardPartial, findPartials } from '../share/partial-sweep.js';
+import { Place } from '../share/place.js';
+import { foldersBelow } from '../share/place-walk.js';
 
 /** Folders that are looked through for partials, at most, and how deep. */
-const FOLDERS_MAX = 10_000;
-const DEPTH_MAX = 64;
+const BOUNDS = { folders: 10_000, depth: 64 };
 
 export interface Discarded {
   /** Wire path, or the final name where the partial does not tell. */
@@ -27,16 +27,18 @@ export async function discard(what: readonly string[], to: string): Promise<Disc
   const gone: Discarded[] = [];
   if (dest.kind !== 'folder' && !dest.asFolder) {
     // The file's own new name: whatever was to get it.
-    if (await discardPartial(dirname(dest.path), basename(dest.path)).catch(absent)) {
+    const folder = await new Place(dirname(dest.path)).existing().catch(absent);
+    if (folder && (await discardPartial(folder, basename(dest.path)).catch(absent))) {
       gone.push({ path: basename(dest.path), file: dest.path });
     }
   } else if (dest.kind === 'folder') {
     const matchers = what.map(whatMatcher);
-    for (const folder of await foldersBelow(dest.path)) {
+    const root = await new Place(dest.path).existing();
+    for await (const folder of root ? foldersBelow(root, BOUNDS) : []) {
       for (const { name, path, id, size } of await findPartials(folder).catch(() => [])) {
         const offer = { path, kind: 'file' as const, size, mtime: 0, id, version: 1 };
         if (name === '' || !matchers.some((isMeant) => isMeant(offer))) continue;
-        if (await discardPartial(folder, name)) gone.push({ path, file: join(folder, name) });
+        if (await discardPartial(folder, name)) gone.push({ path, file: join(folder.path, name) });
       }
     }
   }
@@ -44,24 +46,6 @@ export async function discard(what: readonly string[], to: string): Promise<Disc
   return gone;
 }
 
-function absent(thrown: unknown): boolean {
+function absent(thrown: unknown): undefined {
   if (asHearsayError(thrown).code === 'busy') throw thrown;
-  return false;
-}
-
-async function foldersBelow(root: string): Promise<string[]> {
-  const found = [root];
-  const depth = new Map([[root, 0]]);
-  for (const folder of found) {
-    const deep = depth.get(folder) ?? 0;
-    const entries = await opendir(folder).catch(() => undefined);
-    if (!entries) continue;
-    for await (const entry of entries) {
-      if (!entry.isDirectory() || deep >= DEPTH_MAX || found.length >= FOLDERS_MAX) continue;
-      const path = join(folder, entry.name);
-      found.push(path);
-      depth.set(path, deep + 1);
-    }
-  }
-  return found;
 }

@@ -6,7 +6,7 @@
  */
 import type { GetEvent, GetQuery, PeerName } from '../api.js';
 import { asHearsayError, HearsayError } from '../errors.js';
-import { SMALL_MAX } from '../limits.js';
+import { CHUNKS_MAX, SMALL_MAX } from '../limits.js';
 import { copySmall } from '../share/copy.js';
 import { type Dest, lookAtDest, resolveTargets, type Target } from '../share/destination.js';
 import { writeSmall } from '../share/partial-small.js';
@@ -14,7 +14,7 @@ import { Place, type Spot } from '../share/place.js';
 import { compareExisting } from '../share/place-existing.js';
 import { collisions } from '../share/place-names.js';
 import { checkSpace, takenByPartial } from '../share/place-space.js';
-import { idOfSmall } from '../transfer/content.js';
+import { chunkCount, idOfSmall } from '../transfer/content.js';
 import type { FetchContext } from './context.js';
 import { discard } from './discard.js';
 import { LargeFetch } from './large.js';
@@ -123,7 +123,7 @@ export class Get {
     this.#out.push({ event: 'start', files: files.length, bytes });
     const wanted = await this.#lacking(jobs);
     if (wanted.length === 0) return;
-    await checkSpace(wanted[0].spot.folder, await this.#needed(wanted));
+    await checkSpace(wanted[0].spot.folder.path, await this.#needed(wanted));
     const small = wanted.filter((job) => job.wanted.size <= SMALL_MAX);
     const large = wanted.filter((job) => job.wanted.size > SMALL_MAX);
     await Promise.all([this.#small(small), this.#allLarge(large)]);
@@ -133,7 +133,7 @@ export class Get {
   async #needed(jobs: Job[]): Promise<number> {
     let needed = 0;
     for (const { wanted, spot } of jobs) {
-      const taken = wanted.size > SMALL_MAX ? await takenByPartial(spot.folder, spot.name) : 0;
+      const taken = wanted.size > SMALL_MAX ? await takenByPartial(spot) : 0;
       needed += Math.max(0, wanted.size - taken);
     }
     return needed;
@@ -160,6 +160,10 @@ export class Get {
         try {
           const clash = clashes.get(relative);
           if (clash) throw new HearsayError('bad-name', `${wanted.path} ${clash}`);
+          // What nobody can have fails by itself, before the room for all is looked for.
+          if (chunkCount(wanted.size) > CHUNKS_MAX) {
+            throw new HearsayError('limit', `${wanted.path} is said to have ${wanted.size} bytes`);
+          }
           if (wanted.folder) await place.folder(relative);
           else jobs.push({ ...target, spot: await place.spot(relative), began });
         } catch (thrown) {
@@ -176,7 +180,7 @@ export class Get {
     const lacking: Job[] = [];
     for (const job of jobs) {
       // Without an id only size and absence can be told; a file that is there has its source hash first.
-      const state = await compareExisting(job.spot.file, job.wanted.size, job.wanted.id);
+      const state = await compareExisting(job.spot, job.wanted.size, job.wanted.id);
       if (state === 'absent') lacking.push(job);
       else if (job.wanted.id === null && state === 'different') there.push(job);
       else this.#present(job, state, lacking);
@@ -188,7 +192,7 @@ export class Get {
       );
       for (const job of there) {
         const { id, size } = job.wanted;
-        this.#present(job, await compareExisting(job.spot.file, size, id), lacking);
+        this.#present(job, await compareExisting(job.spot, size, id), lacking);
       }
     }
     return lacking;

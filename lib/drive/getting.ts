@@ -9,7 +9,8 @@ import { asHearsayError, HearsayError } from '../errors.js';
 import type { Gossip } from '../gossip/gossip.js';
 import { candidates, resolveWhat } from '../gossip/query.js';
 import type { PeerId } from '../ids.js';
-import { PEERS_MAX } from '../limits.js';
+import { Latest } from '../latest.js';
+import { HASHED_MAX, PEERS_MAX } from '../limits.js';
 import { printable } from '../names.js';
 import { verifySignature } from '../net/keys.js';
 import type { Link } from '../net/link.js';
@@ -51,6 +52,8 @@ export interface Parts {
   /** Sees to it that the index can answer these: a one-shot asks around. */
   learn(questions: Question[], signal?: AbortSignal): Promise<void>;
   random(): number;
+  /** Why nobody is found, as far as can be told. */
+  whyNobody(): string;
   warn(message: string): void;
 }
 
@@ -64,7 +67,7 @@ interface Incoming {
 export class Getting implements GetContext {
   readonly #parts: Parts;
   readonly #incoming = new Set<Incoming>();
-  readonly #names = new Map<PeerId, string>();
+  readonly #names = new Latest<PeerId, string>(PEERS_MAX);
   readonly requests: Requests;
   readonly random: () => number;
 
@@ -89,7 +92,6 @@ export class Getting implements GetContext {
     const name = gossip.peer(id)?.name ?? links.get(id)?.head.name;
     if (name === undefined) return { id, name: this.#names.get(id) ?? id };
     // What one who has left was called is still told.
-    if (this.#names.size >= PEERS_MAX) this.#names.clear();
     this.#names.set(id, name);
     return { id, name };
   }
@@ -123,7 +125,9 @@ export class Getting implements GetContext {
   }
 
   serveOnward(id: string, found: Found): Onward {
-    const { shelf, server } = this.#parts;
+    const { shelf, server, gossip } = this.#parts;
+    // Whom else it is for is known to its writer alone: nobody gets it from here.
+    if (gossip.index.isAside(id, found.source.path)) return { have: () => {}, end: () => {} };
     const end = shelf.add(id, found);
     return { have: (chunks) => server.tellHave(id, chunks), end };
   }
@@ -166,7 +170,7 @@ export class Getting implements GetContext {
       signal,
     );
     const others = gossip.peers().some((peer) => !peer.self);
-    const from = lookUpPeers(query.from ?? [], gossip.peers());
+    const from = lookUpPeers(query.from ?? [], gossip.peers(), others ? undefined : this.#parts.whyNobody());
     for (const name of from.away) this.#parts.warn(`${name} is not here; the others go on`);
     const pieces: Piece[] = [];
     for (const what of query.what) {
@@ -183,7 +187,9 @@ export class Getting implements GetContext {
         const error = await this.#explained(thrown, what, query.from, signal);
         // Nobody is here who could have it.
         const alone = error.code === 'not-found' && !others;
-        failed(alone ? new HearsayError('no-peer', `no peer answered, so nobody offers "${printable(what)}"`) : error);
+        failed(
+          alone ? new HearsayError('no-peer', `nobody offers "${printable(what)}": ${this.#parts.whyNobody()}`) : error,
+        );
       }
     }
     return pieces;
@@ -238,7 +244,7 @@ export class Getting implements GetContext {
   }
 
   /** Ids told by hashing on demand, before gossip brings them. */
-  readonly #hashed = new Map<string, string>();
+  readonly #hashed = new Latest<string, string>(HASHED_MAX);
 
   *#offers(from: Set<PeerId> | undefined): Generator<PeerOffer> {
     for (const offer of this.#parts.gossip.index) {

@@ -14,6 +14,8 @@ import { TokenBucket } from '../gossip/pace.js';
 import type { PeerId } from '../ids.js';
 import type { Filter, Link, Tracer } from '../net/link.js';
 import type { Links } from '../net/links.js';
+import { looksSealed, type Sealer } from '../net/seal.js';
+import { looksOpen, type StrangerCount, Strangers, whyNobody } from '../net/strangers.js';
 import type { Multicast } from '../net/udp.js';
 import type { Offer } from '../offer.js';
 import { decode, encode } from '../wire/codec.js';
@@ -31,6 +33,8 @@ export interface GossiperOptions {
   links: Links;
   requests: Requests;
   join: Endpoint[];
+  /** Seals and opens datagrams, in a private group. */
+  sealer: Sealer | undefined;
   onNews(news: News): void;
   filter?: Filter;
   tracer?: Tracer;
@@ -64,7 +68,8 @@ export class Gossiper {
   readonly #calls = new TokenBucket(CALLS_PER_SECOND);
   #firstJoins = 0;
   readonly #joined = new Map<Link, () => void>();
-  /** Datagrams that were not ours, or damaged. */
+  readonly #strangers = new Strangers();
+  /** Datagrams that were not ours, damaged, or not sealed with our secret. */
   bad = 0;
   /** Join addresses that have not answered yet, with why. */
   readonly unjoined = new Map<string, HearsayError>();
@@ -90,12 +95,15 @@ export class Gossiper {
   /** A datagram, as the socket gave it. */
   datagram(data: Buffer, from: Endpoint, multicast: boolean): void {
     const { filter, tracer } = this.#options;
+    const plain = this.#unsealed(data, from.host);
+    if (!plain) return;
     let message: Message | undefined;
     try {
-      message = decode(data, 'udp');
+      message = decode(plain, 'udp');
       if (filter) message = filter(message, 'in', formatEndpoint(from));
     } catch {
       this.bad++;
+      if (plain === data && looksSealed(data)) this.#strangers.note('sealed', from.host, now());
       return;
     }
     if (!message) return;
@@ -106,6 +114,30 @@ export class Gossiper {
     }
     if (message.to !== this.#options.id || message.from === this.#options.id) return;
     this.#called(message.from, { host: from.host, port: message.port });
+  }
+
+  /** A datagram as its sender encoded it: in a private group one that opens, else every one. */
+  #unsealed(data: Buffer, host: string): Buffer | undefined {
+    const { sealer } = this.#options;
+    if (!sealer) return data;
+    const opened = sealer.open(data, host, now());
+    if (typeof opened !== 'string') return opened;
+    this.bad++;
+    if (opened === 'foreign') this.#strangers.note('sealed', host, now());
+    else if (opened === 'shapeless' && looksOpen(data)) this.#strangers.note('open', host, now());
+    return undefined;
+  }
+
+  /** Hosts of other groups that were heard lately. */
+  get strangers(): StrangerCount {
+    return this.#strangers.count(now());
+  }
+
+  /** Why nobody is found, as far as can be told: what joined hosts said, else what was heard. */
+  whyNobody(): string {
+    const refused = [...this.unjoined].filter(([, { code }]) => code === 'other-group');
+    if (refused.length === 0) return whyNobody(this.#options.sealer !== undefined, this.strangers);
+    return refused.map(([host, { message }]) => `${host}: ${message}`).join('; ');
   }
 
   /** Someone cannot reach us and asks to be dialled. */
@@ -176,6 +208,7 @@ export class Gossiper {
       this.#waiting.set(peer, waiting);
       const timer = setTimeout(() => {
         waiting.delete(done);
+        if (waiting.size === 0 && this.#waiting.get(peer) === waiting) this.#waiting.delete(peer);
         resolve(undefined);
       }, within);
       const done = (link: Link) => {
@@ -207,7 +240,7 @@ export class Gossiper {
         this.#sendMulticast(effect.message);
         return;
       case 'reply':
-        this.#send(effect.message, formatEndpoint(effect.to), (data) => this.#multicast?.reply(data, effect.to));
+        this.#send(effect.message, formatEndpoint(effect.to), (data) => this.#multicast?.reply(data(), effect.to));
         return;
       case 'tell':
         this.#options.links.get(effect.peer)?.send(effect.message);
@@ -236,12 +269,13 @@ export class Gossiper {
     this.#send(message, '*', (data) => this.#multicast?.send(data));
   }
 
-  #send(message: Message, to: string, send: (data: Buffer) => void): void {
-    const { filter, tracer } = this.#options;
+  #send(message: Message, to: string, send: (data: () => Buffer) => void): void {
+    const { filter, tracer, sealer } = this.#options;
     const sent = filter ? filter(message, 'out', to) : message;
     if (!sent) return;
     tracer?.('out', to, sent);
-    send(encode(sent));
+    const data = encode(sent);
+    send(() => (sealer ? sealer.seal(data) : data));
   }
 
   #setTimer(at: Millis, timer: Timer): void {

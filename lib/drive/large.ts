@@ -9,10 +9,11 @@ import { Bits } from '../bits.js';
 import { type Code, HearsayError } from '../errors.js';
 import { blake3 } from '../hash.js';
 import type { PeerId } from '../ids.js';
-import { SOURCES_MAX } from '../limits.js';
+import { ASSEMBLY_MAX, CHUNKS_MAX, MET_MAX, SOURCES_MAX } from '../limits.js';
 import type { Link } from '../net/link.js';
 import { copyChunks } from '../share/copy.js';
 import { Partial } from '../share/partial.js';
+import type { Folder } from '../share/place-folder.js';
 import { chunkCount, chunkLength, chunkSizeOf, contentId } from '../transfer/content.js';
 import { Download, type DownloadEffect, type DownloadEvent } from '../transfer/download.js';
 import type { Message, MessageOf } from '../wire/table.js';
@@ -35,10 +36,9 @@ export interface LargeJob {
   sources: PeerId[];
   /** Where only some peers are to be asked: these. */
   only: Set<PeerId> | undefined;
-  /** Where it is to land: a checked folder and a file name, and a look whether the folder is still that one. */
-  folder: string;
+  /** Where it is to land: a `Spot`'s folder and name. */
+  folder: Folder;
   name: string;
-  check: () => void;
   /** Files of this machine that may have some of its chunks: an older version, the same content under another name. */
   seeds: string[];
   /** The manifest, where this peer has it already. */
@@ -71,6 +71,8 @@ interface Source {
   pages: ManifestPages;
   manifest: MessageOf<'M'> | undefined;
   using: boolean;
+  /** When it last gave something that was kept, or was asked first. */
+  usefulAt: number;
   ended: ((id: string | null) => void) | undefined;
 }
 
@@ -79,8 +81,13 @@ const RETRIES = 4;
 const RETRY_MS = 500;
 /** A block that comes slowly is waited for so many time-outs at most: less than 1 kB/s with the usual 30 s. */
 const SLOW_MOST = 10;
+/** A source that gives nothing for so long makes room for one that waits, where all places are taken, ms. */
+const USELESS_MS = 5000;
 /** How long the last word of a source is waited for where it is not needed, ms. */
 const LAST_WORD_MS = 2000;
+
+/** Fetches under way, which share what may be assembled at a time. */
+let running = 0;
 
 export class LargeFetch {
   readonly #job: LargeJob;
@@ -111,7 +118,7 @@ export class LargeFetch {
   readonly #turns = new Turns<DownloadEvent>((event) => {
     for (const effect of this.#download?.handle(event, performance.now()) ?? []) this.#carryOut(effect);
   });
-  #block: { data: Uint8Array; hash: Uint8Array } | undefined;
+  #block: { data: Uint8Array; hash: Uint8Array; source: Source } | undefined;
   readonly #alarm = new Alarm(() => this.#dispatch({ kind: 'timer' }));
   /** Chunks being written. */
   readonly #writes = new Set<Promise<void>>();
@@ -125,15 +132,19 @@ export class LargeFetch {
     this.#context = context;
     this.#events = events;
     this.#id = job.id;
+    const chunks = chunkCount(job.size);
+    if (chunks > CHUNKS_MAX)
+      throw new HearsayError('limit', `${job.path} is said to have more than ${CHUNKS_MAX} chunks`);
     this.#assembly = new Assembly(chunkSizeOf(job.size));
-    this.#hashes = new Uint8Array(chunkCount(job.size) * 32);
+    this.#hashes = new Uint8Array(chunks * 32);
   }
 
   /** Fetches. @throws HearsayError; what was verified is kept on the disk for the next time */
   async run(): Promise<LargeResult> {
-    const { folder, name, path, size, check } = this.#job;
+    const { folder, name, path, size } = this.#job;
     const chunkSize = chunkSizeOf(size);
-    this.#partial = await Partial.open({ folder, name, path, size, id: this.#id, chunkSize, check });
+    this.#partial = await Partial.open({ folder, name, path, size, id: this.#id, chunkSize });
+    running++;
     try {
       await this.#chunks();
       let whole = await this.#whole();
@@ -151,6 +162,7 @@ export class LargeFetch {
       await this.#partial.keep().catch(() => {});
       throw thrown;
     } finally {
+      running--;
       this.#stop();
     }
   }
@@ -248,6 +260,7 @@ export class LargeFetch {
       pages: new ManifestPages(chunkCount(this.#job.size)),
       manifest: undefined,
       using: false,
+      usefulAt: performance.now(),
       ended: undefined,
     };
     source.number = this.#context.requests.open(link, {
@@ -300,8 +313,9 @@ export class LargeFetch {
     if (this.#download) this.#download.swarm = true;
     for (const neighbour of peers) {
       const key = Buffer.from(neighbour.sig).toString('base64');
-      if (this.#met.has(key) || this.#met.size > 1000) continue;
+      if (this.#met.has(key) || this.#met.size >= MET_MAX || this.#meeting >= SOURCES_MAX) continue;
       this.#met.add(key);
+      this.#meeting++;
       this.#context
         .meet(neighbour)
         .then((link) => {
@@ -309,10 +323,13 @@ export class LargeFetch {
           if (!this.#isOffered(link.peer)) this.#fellows.add(link.peer);
           this.#add(link.peer, async () => link);
         })
-        .catch(() => {});
+        .catch(() => {})
+        .finally(() => this.#meeting--);
     }
   }
+  /** Those told of that were tried, by their signatures, and how many are being tried. */
   readonly #met = new Set<string>();
+  #meeting = 0;
 
   /** Whether a peer offers this content by itself, and does not merely receive it now. */
   #isOffered(peer: PeerId): boolean {
@@ -379,7 +396,7 @@ export class LargeFetch {
   }
 
   #startDownload(have: Bits): void {
-    this.#download = new Download(this.#job.size, this.#context.random, have);
+    this.#download = new Download(this.#job.size, this.#context.random, have, () => ASSEMBLY_MAX / running);
     if (this.#hasManifest && this.#id !== null) {
       this.#onward ??= this.#context.serveOnward(this.#id, {
         source: this.#asOffered(this.#id),
@@ -418,7 +435,7 @@ export class LargeFetch {
     this.#received += message.data.length;
     const download = this.#download;
     if (!download || !source.using) return;
-    this.#block = message;
+    this.#block = { data: message.data, hash: message.hash, source };
     this.#dispatch({ kind: 'block', peer: source.peer, block: message.block, bytes: message.data.length });
     this.#block = undefined;
   }
@@ -472,8 +489,9 @@ export class LargeFetch {
     const download = this.#download;
     if (!download || !this.#block) return;
     const { chunk, offset } = download.placeOf(block);
-    const { data, hash } = this.#block;
+    const { data, hash, source } = this.#block;
     this.#lastArrival = performance.now();
+    source.usefulAt = this.#lastArrival;
     this.#assembly.keep(chunk, offset, data);
     // The last block of a chunk tells its hash, where there is no manifest that does.
     if (!this.#hasManifest && hash.length === 32) this.#hashes.set(hash, chunk * 32);
@@ -602,6 +620,7 @@ export class LargeFetch {
   /** Looks for new holders, and gives up when nothing has come for too long. */
   #watch(): void {
     if (this.#over) return;
+    this.#rotate();
     if (this.#id !== null) for (const peer of this.#context.holders(this.#id)) this.#add(peer);
     // How many sources there are changes without anything coming.
     this.#tellProgress();
@@ -612,6 +631,26 @@ export class LargeFetch {
     if (now - this.#lastArrival < timeout || isSlow) return;
     const seconds = Math.round(timeout / 1000);
     this.#settle.reject(new HearsayError('timeout', `nothing arrived for ${seconds} s`));
+  }
+
+  /**
+   * Where all places are taken and others wait, those that have given nothing for a while make room, so that sources that only sit
+   * there, however many, keep no honest one out. They may come again.
+   */
+  #rotate(): void {
+    if (this.#id === null || this.#sources.size + this.#coming.size < SOURCES_MAX) return;
+    const before = performance.now() - USELESS_MS;
+    const useless = [...this.#sources.values()].filter(({ usefulAt }) => usefulAt < before);
+    if (useless.length === 0) return;
+    const waiting = this.#context
+      .holders(this.#id)
+      .filter((peer) => !this.#sources.has(peer) && !this.#coming.has(peer) && !this.#dropped.has(peer))
+      .filter((peer) => this.#job.only?.has(peer) ?? true);
+    for (const source of useless.slice(0, waiting.length)) {
+      this.#leave(source, true);
+      const [peer] = waiting.splice(Math.floor(this.#context.random() * waiting.length), 1);
+      this.#add(peer);
+    }
   }
 
   /**

@@ -1,24 +1,29 @@
 /**
  * What this peer can serve: its own shares, and files that it is receiving itself.
  *
- * Owns the list of files being received. Always true: what is open here was there, unchanged, when it was opened. Called
- * by the server.
+ * Owns the list of files being received. Always true: what is open here was there, unchanged, when it was opened, and
+ * is for the one who asked; what is not for it is answered as if it did not exist. Called by the server.
  */
-import type { Bits } from '../bits.js';
 import { HearsayError } from '../errors.js';
+import type { PeerId } from '../ids.js';
 import { SMALL_MAX } from '../limits.js';
-import type { Catalogue } from '../share/catalogue.js';
-import type { Found, Offered, Shelf } from './offered.js';
+import type { Catalogue, Entry } from '../share/catalogue.js';
+import type { Found, Offered, Shelf, Small } from './offered.js';
+
+/** Whether a path of this peer's own is for a peer. */
+export type SeesOf = (peer: PeerId, path: string) => boolean;
 
 export class LocalShelf implements Shelf {
   readonly #catalogue: Catalogue | undefined;
+  readonly #sees: SeesOf;
   readonly #onward = new Map<string, Found>();
 
-  constructor(catalogue: Catalogue | undefined) {
+  constructor(catalogue: Catalogue | undefined, sees: SeesOf) {
     this.#catalogue = catalogue;
+    this.#sees = sees;
   }
 
-  /** Offers a file while it is received; the returned function ends it. */
+  /** Offers a file, which is for everyone, while it is received; the returned function ends it. */
   add(id: string, found: Found): () => void {
     this.#onward.set(id, found);
     return () => {
@@ -26,33 +31,44 @@ export class LocalShelf implements Shelf {
     };
   }
 
-  #path(id: string | null, path: string): string {
-    const named = this.#catalogue?.find(path);
-    // Of several files with this content, the one that was asked for by name too.
-    if (named && (id === null || named.id === id)) return path;
-    const other = id === null ? undefined : this.#catalogue?.byId(id);
-    if (other) return other.path;
+  /** The file that a request means: of several with this content one that everyone may see, then that asked for by name. */
+  #entry(catalogue: Catalogue, id: string | null, path: string, peer: PeerId): Entry {
+    const isSeen = (entry: Entry): boolean => this.#sees(peer, entry.path);
+    const at = catalogue.find(path);
+    const named = at && isSeen(at) ? at : undefined;
+    const isMeant = named && (id === null || named.id === id);
+    if (isMeant && !named.share.for) return named;
+    const other = id === null ? undefined : catalogue.byId(id, isSeen);
+    if (isMeant && (!other || other.share.for)) return named;
+    if (other) return other;
     throw new HearsayError(named ? 'changed' : 'not-found', `${path} is not here${named ? ' in this version' : ''}`);
   }
 
-  async open(id: string | null, path: string): Promise<Found> {
+  #open(path: string): Catalogue {
+    if (this.#catalogue) return this.#catalogue;
+    throw new HearsayError('not-found', `${path} is not here`);
+  }
+
+  async open(id: string | null, path: string, peer: PeerId): Promise<Found> {
     const onward = id === null ? undefined : this.#onward.get(id);
     if (onward) return onward;
-    const here = this.#path(id, path);
-    const source = await (this.#catalogue as Catalogue).open(here);
+    const catalogue = this.#open(path);
+    const entry = this.#entry(catalogue, id, path, peer);
+    const source = await catalogue.open(entry.path);
     if (id !== null && source.id !== id) {
       await source.close();
       throw new HearsayError('changed', `${path} has changed`);
     }
-    return { source, manifest: this.#catalogue?.manifest(here), have: undefined as Bits | undefined };
+    const aside = entry.share.for !== undefined;
+    return { source, manifest: catalogue.manifest(entry.path), have: undefined, aside };
   }
 
-  async readSmall(id: string | null, path: string) {
-    const here = this.#path(id, path);
-    const { size } = this.#catalogue?.find(here) ?? { size: 0 };
-    if (!this.#catalogue || size > SMALL_MAX) throw new HearsayError('changed', `${path} is larger than it was`);
-    const { data, id: is, entry } = this.#catalogue.readSmall(here);
-    return { data, id: is, mtime: entry.mtime, executable: entry.executable };
+  async readSmall(id: string | null, path: string, peer: PeerId): Promise<Small> {
+    const catalogue = this.#open(path);
+    const here = this.#entry(catalogue, id, path, peer);
+    if (here.size > SMALL_MAX) throw new HearsayError('changed', `${path} is larger than it was`);
+    const { data, id: is, entry } = catalogue.readSmall(here.path);
+    return { path: here.path, data, id: is, mtime: entry.mtime, executable: entry.executable };
   }
 
   async recheck(path: string): Promise<'same' | 'changed' | 'gone'> {

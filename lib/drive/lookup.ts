@@ -6,12 +6,14 @@ import { printable } from '../names.js';
 
 /**
  * Which peers a person means by names, ids or unique prefixes of ids.
+ * @param nobody why nobody else is here, where that is so
  * @returns their ids, and the names that nobody here bears
  * @throws HearsayError `ambiguous` where two peers bear a name, with their ids; `no-peer` where none of the named is here
  */
 export function lookUpPeers(
   named: readonly string[],
   peers: readonly PeerName[],
+  nobody?: string,
 ): { ids: Set<PeerId>; away: string[] } {
   const ids = new Set<PeerId>();
   const away: string[] = [];
@@ -21,7 +23,7 @@ export function lookUpPeers(
     else away.push(name);
   }
   if (named.length > 0 && ids.size === 0) {
-    throw new HearsayError('no-peer', `not here: ${away.map(printable).join(', ')}`);
+    throw new HearsayError('no-peer', `not here: ${away.map(printable).join(', ')}${nobody ? `; ${nobody}` : ''}`);
   }
   return { ids, away };
 }

@@ -1,4 +1,5 @@
 import type { Bits } from '../bits.js';
+import type { PeerId } from '../ids.js';
 
 /** Something that can be served: a shared file, or a file that is being received itself. */
 export interface Offered {
@@ -21,14 +22,26 @@ export interface Found {
   manifest: Uint8Array | undefined;
   /** Chunks that are here, or undefined for all. */
   have: Bits | undefined;
+  /** Whether it is for some only, so that nobody is told who else receives it. */
+  aside?: boolean;
 }
 
-/** The places where things to serve are found. */
+/** A small file, whole. */
+export interface Small {
+  /** Where it is, which need not be where it was asked for. */
+  path: string;
+  data: Buffer;
+  id: string;
+  mtime: number;
+  executable: boolean;
+}
+
+/** The places where things to serve are found. What is not for the peer that asks is not there. */
 export interface Shelf {
   /** @throws HearsayError `not-found`, `changed`, `not-readable` */
-  open(id: string | null, path: string): Promise<Found>;
+  open(id: string | null, path: string, peer: PeerId): Promise<Found>;
   /** A small file whole. @throws as `open` */
-  readSmall(id: string | null, path: string): Promise<{ data: Buffer; id: string; mtime: number; executable: boolean }>;
+  readSmall(id: string | null, path: string, peer: PeerId): Promise<Small>;
   /** A receiver says that a chunk does not fit: whether the file is still what was offered. */
   recheck(path: string): Promise<'same' | 'changed' | 'gone'>;
   /** The content id, hashed first where it is not known. */

@@ -2,17 +2,23 @@ import { realpath } from 'node:fs/promises';
 import { sep } from 'node:path';
 import { HearsayError } from '../errors.js';
 import { printable } from '../names.js';
+import { type GroupKeys, openGroup, privateGroup } from '../net/group-keys.js';
 import { type Identity, identityOf, newPrivateKey } from '../net/keys.js';
 import { Catalogue, type CatalogueOptions } from '../share/catalogue.js';
 import type { ShareSpec } from '../share/entry.js';
+import { Known, type Tie } from '../share/known.js';
 import { resolveShares } from '../share/resolve.js';
+import { deriveMaster, type GivenSecret, secretCheck, weakness } from '../share/secret.js';
 import { StateFolder } from '../share/state.js';
 import { HashStore } from '../share/store.js';
+import type { Limited } from './allowed.js';
 import type { Settled } from './options.js';
 
 /** What of a peer comes from its disk. */
 export interface Opened {
   identity: Identity;
+  /** What connections and datagrams are keyed with. */
+  group: GroupKeys;
   epoch: number;
   /** Stores a higher epoch, where one was heard of this peer's own. */
   saveEpoch(epoch: number): Promise<void>;
@@ -20,6 +26,10 @@ export interface Opened {
   store: HashStore | undefined;
   /** Makes the catalogue of what is shared; a one-shot shares nothing. */
   catalogue: ((handlers: Pick<CatalogueOptions, 'onChanges' | 'onHashed' | 'onWarning'>) => Catalogue) | undefined;
+  /** The shares that are for some only. */
+  limited: Limited[];
+  /** Makes what is known of names; a one-shot lets nobody in. */
+  known(onWarning: (message: string) => void): Known;
   /** What a person should know of what was found. */
   warnings: string[];
 }
@@ -46,12 +56,27 @@ async function keepSecret(shares: readonly ShareSpec[], state: string): Promise<
   }
 }
 
+/** The keys of the secret's group, or of the open one. @param kept where the derived key is kept, with the private key */
+async function groupOf(
+  secret: GivenSecret | undefined,
+  kept?: { state: StateFolder; key: string },
+): Promise<GroupKeys> {
+  if (!secret) return openGroup();
+  const derive = () => deriveMaster(secret.text);
+  return privateGroup(kept ? await kept.state.master(secretCheck(kept.key, secret.text), derive) : await derive());
+}
+
+function secretWarnings(secret: GivenSecret | undefined): string[] {
+  const weak = secret && weakness(secret.text);
+  return [...(secret?.warnings ?? []), ...(weak ? [weak] : [])];
+}
+
 /**
  * Opens the state folder and looks at what is to be shared.
  * @throws HearsayError `state-in-use`, `not-writable`, `disk-full`; `not-readable`, `usage` for what is to be shared
  */
-export async function open({ passive, state: path, share, rescan }: Settled): Promise<Opened> {
-  if (passive) return { ...(await oneShot(path)), store: undefined, catalogue: undefined };
+export async function open({ passive, state: path, share, rescan, secret }: Settled): Promise<Opened> {
+  if (passive) return { ...(await oneShot(path, secret)), store: undefined, catalogue: undefined };
   // Settings give absolute paths.
   const shares = await resolveShares(share, '/');
   await keepSecret(shares, path);
@@ -60,13 +85,18 @@ export async function open({ passive, state: path, share, rescan }: Settled): Pr
   try {
     const { key, born } = await state.identity(newPrivateKey, isKey, Date.now());
     const epoch = await state.nextEpoch();
+    const ties = await state.known();
+    const save = (all: ReadonlyMap<string, Tie>) => state.saveKnown(all);
     return {
       identity: identityOf(key, born),
+      group: await groupOf(secret, { state, key }),
       epoch,
       saveEpoch: (higher) => state.saveEpoch(higher),
       store,
+      limited: shares.flatMap(({ name, for: whose }) => (whose ? [{ name, for: whose }] : [])),
+      known: (onWarning) => new Known({ ties, save, onWarning }),
       catalogue: (handlers) => new Catalogue({ shares, store, rescanMs: rescan * 1000, never: [path], ...handlers }),
-      warnings: [...state.warnings, ...(warning ? [warning.message] : [])],
+      warnings: [...state.warnings, ...(warning ? [warning.message] : []), ...secretWarnings(secret)],
     };
   } catch (thrown) {
     await store.close();
@@ -78,13 +108,17 @@ export async function open({ passive, state: path, share, rescan }: Settled): Pr
  * A one-shot has the state folder's key and an id of its own, so that any number run beside each other and beside a
  * long-lived peer. Where there is no state folder to be had, a key for this one time does.
  */
-async function oneShot(path: string): Promise<Omit<Opened, 'store' | 'catalogue'>> {
+async function oneShot(path: string, secret: GivenSecret | undefined): Promise<Omit<Opened, 'store' | 'catalogue'>> {
+  const rest = { epoch: 1, saveEpoch: async () => {}, limited: [], known: () => new Known() };
+  let state: StateFolder | undefined;
+  let key = newPrivateKey();
   try {
-    const state = await StateFolder.open(path);
-    const { key } = await state.identity(newPrivateKey, isKey, Date.now());
-    return { identity: identityOf(key, Date.now()), epoch: 1, saveEpoch: async () => {}, warnings: state.warnings };
+    state = await StateFolder.open(path);
+    ({ key } = await state.identity(newPrivateKey, isKey, Date.now()));
   } catch (thrown) {
     if (!(thrown instanceof HearsayError)) throw thrown;
-    return { identity: identityOf(newPrivateKey(), Date.now()), epoch: 1, saveEpoch: async () => {}, warnings: [] };
+    state = undefined;
   }
+  const group = await groupOf(secret, state && { state, key });
+  return { identity: identityOf(key, Date.now()), group, warnings: state?.warnings ?? [], ...rest };
 }

@@ -6,8 +6,8 @@ import { loadSettings, type Settings } from '../share/settings.js';
 
 /** How a peer is to run. What is left out comes from the environment, the config file and config/default.toml. */
 export interface PeerOptions {
-  /** Files and folders to share; `as` names a folder otherwise. */
-  share?: (string | { path: string; as?: string })[];
+  /** Files and folders to share; `as` names a folder otherwise; `for`: names or ids of the only peers that may see it. */
+  share?: (string | { path: string; as?: string; for?: string[] })[];
   /** The state folder. One long-lived peer a folder. */
   state?: string;
   /** What people call this peer. */
@@ -20,6 +20,8 @@ export interface PeerOptions {
   multicast?: boolean;
   /** The multicast group, ADDR:PORT. */
   group?: string;
+  /** The group's secret: only who has it too can see and read anything. Left out: that of the settings, or none. */
+  secret?: string;
   /** Only these network cards. */
   interfaces?: string[];
   /** A one-shot: asks, is not listed, shares nothing. */
@@ -51,8 +53,21 @@ export interface Settled extends Settings {
 
 /** @throws HearsayError `usage`, `config` */
 export async function settle(options: PeerOptions): Promise<Settled> {
-  const { share, state, name, port, join, multicast, group, interfaces, wait, timeout, rescan } = options;
-  const flags = { share, state, name, port, join, multicast, group, interface: interfaces, wait, timeout, rescan };
+  const { share, state, name, port, join, multicast, group, interfaces, wait, timeout, rescan, secret } = options;
+  const flags = {
+    share,
+    state,
+    name,
+    port,
+    join,
+    multicast,
+    group,
+    interface: interfaces,
+    wait,
+    timeout,
+    rescan,
+    secret,
+  };
   const settings = await loadSettings({ flags, env: process.env, configFile: options.config });
   return {
     ...settings,

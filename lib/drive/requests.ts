@@ -76,6 +76,7 @@ export class Requests {
    * @param ask makes the message from its number
    * @param page takes each answer; true when it was the last
    * @param timeout ms without any sign of the other side
+   * @param most ms in all
    * @throws HearsayError the error that the other side named, `timeout`, or why the link closed
    */
   gather(
@@ -84,8 +85,10 @@ export class Requests {
     page: (message: Answer) => boolean,
     timeout: number,
     signal?: AbortSignal,
+    most = Number.POSITIVE_INFINITY,
   ): Promise<void> {
     return new Promise((resolve, reject) => {
+      const until = performance.now() + most;
       let timer: NodeJS.Timeout | undefined;
       const end = (error?: unknown) => {
         clearTimeout(timer);
@@ -96,10 +99,12 @@ export class Requests {
       };
       const wait = () => {
         clearTimeout(timer);
+        const left = Math.max(0, Math.min(timeout, until - performance.now()));
         timer = setTimeout(() => {
           link.send({ type: 'X', number });
-          end(new HearsayError('timeout', `no answer for ${Math.round(timeout / 1000)} s`));
-        }, timeout);
+          const why = left < timeout ? 'the answer does not end' : `no answer for ${Math.round(timeout / 1000)} s`;
+          end(new HearsayError('timeout', why));
+        }, left);
       };
       const onAbort = () => {
         link.send({ type: 'X', number });
@@ -112,6 +117,8 @@ export class Requests {
             if (message.type === 'E' && message.code !== '') end(errorOf(message));
             else if (page(message)) end();
           } catch (thrown) {
+            // What is wrong with it is not better on its next page.
+            link.send({ type: 'X', number });
             end(thrown);
           }
         },

@@ -8,10 +8,19 @@
 import type { TransferRow } from '../api.js';
 import { asHearsayError, HearsayError } from '../errors.js';
 import { blake3 } from '../hash.js';
-import { BLOCK, MANIFEST_PAGE, SMALL_BATCH_MAX, TRANSFERS_PER_CONNECTION_MAX } from '../limits.js';
+import { Latest } from '../latest.js';
+import {
+  BLOCK,
+  LOOKED_MAX,
+  MANIFEST_PAGE,
+  NAMES_MAX,
+  ITEMS_QUEUED_MAX,
+  SMALL_BATCH_MAX,
+  TRANSFERS_PER_CONNECTION_MAX,
+} from '../limits.js';
 import type { Link } from '../net/link.js';
 import { chunkCount, chunkLength, chunkSizeOf } from '../transfer/content.js';
-import { QUEUE_MAX, SMALL_WEIGHT, Upload } from '../transfer/upload.js';
+import { SMALL_WEIGHT, Upload } from '../transfer/upload.js';
 import type { Message, MessageOf } from '../wire/table.js';
 import { ChunkCache } from './cache.js';
 import type { Found, Shelf } from './offered.js';
@@ -30,9 +39,12 @@ export interface ServeEvents {
 interface Transfer {
   kind: 'file';
   number: number;
-  found: Found;
-  /** What the chunks of it are cached under. */
+  /** The manifest is sent at the beginning and not kept. */
+  found: Omit<Found, 'manifest'>;
+  hashed: boolean;
+  /** What the chunks of it are cached under, and by which name that is found. */
   key: string;
+  keyName: string;
   perChunk: number;
   blocks: number;
   started: boolean;
@@ -48,22 +60,33 @@ interface Batch {
   kind: 'small';
   number: number;
   files: MessageOf<'S'>['files'];
-  sizes: Map<number, number>;
+  /** Characters of their names. */
+  names: number;
+  /** What was sent and is not acknowledged yet: where it really is, and bytes. */
+  sent: Map<number, { path: string; size: number }>;
 }
 
 interface Client {
   link: Link;
   upload: Upload;
   transfers: Map<number, Transfer | Batch>;
-  /** Requests whose file is being opened. */
+  /** Requests whose file is to be opened, one after another; one that is cancelled is taken out. */
   opening: Set<number>;
+  opened: Promise<void>;
+  /** Characters of the names of small files that are asked for. */
+  names: number;
+  /** When a chunk was last looked at again because this one says that it is wrong. */
+  lookedAt: number;
   pumping: boolean;
   timer: NodeJS.Timeout | undefined;
 }
 
-/** A file that is said to be wrong is read again at most so often, ms; and paths of which that is remembered. */
+/** A file that is found to be wrong is read whole again at most so often, ms. */
 const LOOK_AGAIN_MS = 5000;
-const LOOKED_MAX = 1000;
+/** A chunk that is said to be wrong is read again at most so often for one who says so, ms. */
+const LOOK_MS = 1000;
+/** Bytes behind with a reader from which on blocks of a large chunk are copied, as each would hold all of its chunk. */
+const BEHIND_BYTES = 1 << 20;
 
 let keys = 0;
 
@@ -74,7 +97,7 @@ export class Server {
   readonly #cache = new ChunkCache();
   readonly #swarms = new Swarms();
   /** When a file was last looked at again, by its path. */
-  readonly #looked = new Map<string, number>();
+  readonly #looked = new Latest<string, number>(LOOKED_MAX);
   /** Keys of the cache, by content id or by path and time. */
   readonly #keys = new Map<string, { key: string; users: number }>();
 
@@ -127,6 +150,9 @@ export class Server {
         upload: new Upload(),
         transfers: new Map(),
         opening: new Set(),
+        opened: Promise.resolve(),
+        names: 0,
+        lookedAt: Number.NEGATIVE_INFINITY,
         pumping: false,
         timer: undefined,
       };
@@ -134,7 +160,7 @@ export class Server {
     }
     switch (message.type) {
       case 'G':
-        this.#open(client, message).catch((thrown) => this.#refuse(link, message.number, thrown));
+        this.#openSoon(client, message);
         break;
       case 'S':
         this.#openSmall(client, message);
@@ -149,6 +175,7 @@ export class Server {
         this.#bad(client, message).catch((thrown) => this.#refuse(link, message.number, thrown));
         break;
       case 'X':
+        client.opening.delete(message.number);
         this.#end(client, message.number, 'the other side stopped it');
         break;
     }
@@ -181,26 +208,40 @@ export class Server {
     }
   }
 
-  async #open(client: Client, { number, id, path, first }: MessageOf<'G'>): Promise<void> {
-    const { link } = client;
-    this.#room(client, number);
-    client.opening.add(number);
-    let found: Found;
+  /** One after another on each link: what opening needs, a manifest among it, is there once for each reader at most. */
+  #openSoon(client: Client, message: MessageOf<'G'>): void {
+    const { link, opening } = client;
+    const { number } = message;
     try {
-      found = await this.#shelf.open(id, path);
-    } finally {
-      client.opening.delete(number);
+      this.#room(client, number);
+    } catch (thrown) {
+      this.#refuse(link, number, thrown);
+      return;
     }
-    if (!link.open) return await found.source.close();
-    const { source, manifest } = found;
-    const chunkSize = chunkSizeOf(source.size);
-    this.#describe(link, number, found, first);
+    opening.add(number);
+    client.opened = client.opened
+      .then(() => this.#open(client, message))
+      .catch((thrown) => {
+        if (opening.delete(number)) this.#refuse(link, number, thrown);
+      });
+  }
+
+  async #open(client: Client, { number, id, path, first }: MessageOf<'G'>): Promise<void> {
+    const { link, opening } = client;
+    await link.whenWritable();
+    if (!link.open || !opening.has(number)) return;
+    const { manifest, ...found } = await this.#shelf.open(id, path, link.peer);
+    const { source } = found;
+    if (!link.open || !opening.delete(number)) return await source.close();
+    const keyName = source.id ?? `${source.path}\0${source.mtime}`;
     client.transfers.set(number, {
       kind: 'file',
       number,
       found,
-      key: this.#key(source.id ?? `${source.path}\0${source.mtime}`),
-      perChunk: Math.max(1, chunkSize / BLOCK),
+      hashed: manifest !== undefined,
+      key: this.#key(keyName),
+      keyName,
+      perChunk: Math.max(1, chunkSizeOf(source.size) / BLOCK),
       blocks: Math.ceil(source.size / BLOCK),
       started: false,
       sent: 0,
@@ -209,14 +250,21 @@ export class Server {
       leave: undefined,
       hashes: new Map(),
     });
-    if (manifest && source.id) this.#swarms.tell(source.id, link, number);
+    await this.#describe(client, number, { manifest, ...found }, first);
+    if (manifest && source.id && !found.aside && client.transfers.has(number)) {
+      this.#swarms.tell(source.id, link, number);
+    }
   }
 
-  /** Sends the manifest, a page of hashes at a time. */
-  #describe(link: Link, number: number, { source, manifest, have }: Found, from: number): void {
+  /** Sends the manifest, a page of hashes at a time, as fast as the other side reads. */
+  async #describe(client: Client, number: number, { source, manifest, have }: Found, from: number): Promise<void> {
+    const { link, transfers } = client;
     const count = manifest ? chunkCount(source.size) : 0;
+    const transfer = transfers.get(number);
     let first = Math.min(from, count);
     do {
+      await link.whenWritable();
+      if (!link.open || transfers.get(number) !== transfer) return;
       const last = Math.min(first + MANIFEST_PAGE, count);
       link.send({
         type: 'M',
@@ -248,15 +296,19 @@ export class Server {
   #openSmall(client: Client, { number, files }: MessageOf<'S'>): void {
     const known = client.transfers.get(number);
     if (!known) {
+      const names = files.reduce((sum, { path }) => sum + path.length, 0);
       try {
         this.#room(client, number);
+        if (client.names + names > NAMES_MAX) throw new HearsayError('limit', 'too many small files asked for at once');
       } catch (thrown) {
         this.#refuse(client.link, number, thrown);
         return;
       }
-      client.transfers.set(number, { kind: 'small', number, files, sizes: new Map() });
+      client.transfers.set(number, { kind: 'small', number, files, names, sent: new Map() });
+      client.names += names;
     } else if (known.kind !== 'small') return;
-    client.upload.request(number, files.keys(), SMALL_WEIGHT);
+    // Asked again means the files that were asked for, whatever is said now.
+    client.upload.request(number, (known?.files ?? files).keys(), SMALL_WEIGHT);
     this.#pump(client);
   }
 
@@ -267,14 +319,14 @@ export class Server {
       this.#finish(client, transfer).catch((thrown) => this.#refuse(client.link, number, thrown));
       return;
     }
-    if (count > QUEUE_MAX || block + count > transfer.blocks) {
+    if (count > ITEMS_QUEUED_MAX || block + count > transfer.blocks) {
       this.#refuse(client.link, number, new HearsayError('bad-message', 'blocks beyond the end of the file'));
       this.#end(client, number, 'blocks beyond the end of the file were asked for');
       return;
     }
-    const { source, manifest } = transfer.found;
+    const { source, aside } = transfer.found;
     // Who only asks what there is receives nothing yet, and others are not sent to it.
-    if (manifest && source.id) transfer.leave ??= this.#swarms.join(source.id, client.link, number);
+    if (transfer.hashed && source.id && !aside) transfer.leave ??= this.#swarms.join(source.id, client.link, number);
     client.upload.request(
       number,
       Array.from({ length: count }, (_, i) => block + i),
@@ -292,13 +344,15 @@ export class Server {
     const transfer = client.transfers.get(number);
     if (!transfer) return;
     const now = performance.now();
+    // What was not sent, or was acknowledged before, counts for nothing.
+    const fresh = [...new Set(done)].filter((index) => client.upload.isUnacked(number, index));
     client.upload.acked(number, done, now);
     if (transfer.kind === 'file') {
       if (done.length === 0) {
         this.#end(client, number, undefined);
         return;
       }
-      const bytes = done.reduce(
+      const bytes = fresh.reduce(
         (sum, b) => sum + Math.max(0, Math.min(BLOCK, transfer.found.source.size - b * BLOCK)),
         0,
       );
@@ -306,10 +360,10 @@ export class Server {
       transfer.rate.add(bytes, now);
     } else {
       for (const place of done) {
-        const size = transfer.sizes.get(place);
-        if (size === undefined) continue;
-        transfer.sizes.delete(place);
-        this.#events.completed(client.link, transfer.files[place].path, size);
+        const sent = transfer.sent.get(place);
+        if (!sent) continue;
+        transfer.sent.delete(place);
+        this.#events.completed(client.link, sent.path, sent.size);
       }
       if (done.length === 0) this.#end(client, number, undefined);
     }
@@ -317,24 +371,47 @@ export class Server {
   }
 
   /** A chunk did not fit at the receiver: look again whether the file is what we say it is. */
-  async #bad(client: Client, { number }: MessageOf<'B'>): Promise<void> {
+  async #bad(client: Client, { number, chunk }: MessageOf<'B'>): Promise<void> {
     const transfer = client.transfers.get(number);
-    // What is being received here was verified as it came.
-    if (transfer?.kind !== 'file' || transfer.found.have) return;
+    // What is being received here was verified as it came; and of what was not sent nothing can be said.
+    if (transfer?.kind !== 'file' || transfer.found.have || !transfer.started) return;
+    const now = performance.now();
+    if (now - client.lookedAt < LOOK_MS) return;
+    client.lookedAt = now;
     const { path } = transfer.found.source;
-    if (!this.#mayLook(path)) return;
+    if (await this.#fits(client, transfer, chunk)) return;
     this.#cache.forget(transfer.key);
+    if (!this.#mayLook(path)) return;
     const state = await this.#shelf.recheck(path);
     if (state === 'same' || client.transfers.get(number) !== transfer) return;
     this.#refuse(client.link, number, new HearsayError(state === 'gone' ? 'not-found' : 'changed', `${path} ${state}`));
     this.#end(client, number, `the file is ${state}`);
   }
 
+  /** Whether a chunk on the disk is what its hash says: as much work as to send it, whoever asks. */
+  async #fits(client: Client, transfer: Transfer, chunk: number): Promise<boolean> {
+    const { id, path, size } = transfer.found.source;
+    if (chunk >= chunkCount(size)) return true;
+    let again: Found;
+    try {
+      again = await this.#shelf.open(id, path, client.link.peer);
+    } catch {
+      return false;
+    }
+    try {
+      const hash = again.manifest?.subarray(chunk * 32, chunk * 32 + 32) ?? transfer.hashes.get(chunk);
+      return !hash || blake3(await again.source.readChunk(chunk)).equals(hash);
+    } catch {
+      return false;
+    } finally {
+      await again.source.close();
+    }
+  }
+
   /** Looking again means to read a whole file, so not as often as anybody likes. */
   #mayLook(path: string): boolean {
     const now = performance.now();
     if (now - (this.#looked.get(path) ?? Number.NEGATIVE_INFINITY) < LOOK_AGAIN_MS) return false;
-    if (this.#looked.size >= LOOKED_MAX) this.#looked.clear();
     this.#looked.set(path, now);
     return true;
   }
@@ -345,16 +422,15 @@ export class Server {
     const transfer = client.transfers.get(number);
     client.transfers.delete(number);
     if (transfer?.kind === 'small') {
+      client.names -= transfer.names;
       if (why === undefined) return;
-      for (const [place, size] of transfer.sizes) {
-        this.#events.failed(client.link, transfer.files[place].path, size, why);
-      }
+      for (const { path } of transfer.sent.values()) this.#events.failed(client.link, path, 0, why);
     }
     if (transfer?.kind !== 'file') return;
     transfer.leave?.();
-    for (const [name, slot] of this.#keys) {
-      if (slot.key !== transfer.key || --slot.users > 0) continue;
-      this.#keys.delete(name);
+    const slot = this.#keys.get(transfer.keyName);
+    if (slot && --slot.users === 0) {
+      this.#keys.delete(transfer.keyName);
       this.#cache.forget(slot.key);
     }
     const { source } = transfer.found;
@@ -393,7 +469,7 @@ export class Server {
         this.#end(client, item.number, asHearsayError(thrown).message);
       }
       // Other links and timers have their turn although reading from the cache never waits.
-      if (turn % 4 === 0) await new Promise((resolve) => setImmediate(resolve));
+      if (turn % 4 === 0 || transfer.kind === 'small') await new Promise((resolve) => setImmediate(resolve));
     }
   }
 
@@ -420,12 +496,13 @@ export class Server {
     const at = (block - chunk * perChunk) * BLOCK;
     const isLast = at + BLOCK >= data.length;
     let hash: Buffer = NONE;
-    if (!found.manifest && isLast) {
+    if (!transfer.hashed && isLast) {
       hash = transfer.hashes.get(chunk) ?? blake3(data);
       transfer.hashes.set(chunk, hash);
       found.source.noteHash?.(chunk, hash);
     }
-    const part = data.subarray(at, Math.min(at + BLOCK, data.length));
+    let part = data.subarray(at, Math.min(at + BLOCK, data.length));
+    if (data.length > 4 * BLOCK && client.link.queued > BEHIND_BYTES) part = Buffer.from(part);
     transfer.sent += part.length;
     client.link.send({ type: 'T', number: transfer.number, block, hash, data: part });
   }
@@ -438,11 +515,11 @@ export class Server {
     for (let next: number | undefined = place; next !== undefined; ) {
       const { id, path } = batch.files[next];
       try {
-        const small = await this.#shelf.readSmall(id, path);
+        const small = await this.#shelf.readSmall(id, path, client.link.peer);
         files.push({ place: next, code: '', size: small.data.length, ...pick(small) });
         parts.push(small.data);
         bytes += small.data.length;
-        batch.sizes.set(next, small.data.length);
+        batch.sent.set(next, { path: small.path, size: small.data.length });
       } catch (thrown) {
         const { code } = asHearsayError(thrown, 'not-readable');
         files.push({ place: next, code, id: null, size: 0, mtime: 0, executable: false });

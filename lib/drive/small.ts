@@ -2,12 +2,13 @@
  * Fetching many small files: the driver of a Batch.
  *
  * Owns the requests open for them. Always true: a file is written only when its bytes have the id that was offered, or,
- * where none was, the id that came with them. Called by the fetch.
+ * where none was, the id that came with them; at most SOURCES_MAX sources are in use, and one that has nothing to give, or gives
+ * nothing, makes room for one that waits. Called by the fetch.
  */
 import type { PeerName } from '../api.js';
 import { asHearsayError, type Code, HearsayError, isCode } from '../errors.js';
 import type { PeerId } from '../ids.js';
-import { SMALL_MAX } from '../limits.js';
+import { SMALL_MAX, SOURCES_MAX, UNWRITTEN_MAX } from '../limits.js';
 import type { Link } from '../net/link.js';
 import { type SmallFile, writeSmallBatch } from '../share/partial-small.js';
 import { Batch, type BatchEffect, type BatchEvent } from '../transfer/batch.js';
@@ -33,15 +34,28 @@ export interface SmallEvents {
   dropped(source: PeerName, code: Code, message: string): void;
 }
 
+type Entry = MessageOf<'U'>['files'][number];
+
+interface Request {
+  files: number[];
+  /** Places whose bytes are here and being written, and those that are over. */
+  writing: Set<number>;
+  over: Set<number>;
+}
+
 interface Source {
   peer: PeerId;
   link: Link;
-  /** Files of each open request, by its number, with how many of them are still to come. */
-  requests: Map<number, { files: number[]; left: number }>;
+  /** Open requests by their numbers. */
+  requests: Map<number, Request>;
+  /** When something that was asked for last came of it. */
+  usefulAt: number;
 }
 
 const RETRIES = 3;
 const RETRY_MS = 500;
+/** A source that gives nothing for so long makes room for one that waits, where all places are taken, ms. */
+const USELESS_MS = 5000;
 /** Files that come slowly are waited for so many time-outs at most. */
 const SLOW_MOST = 10;
 
@@ -53,6 +67,9 @@ export class SmallFetch {
   readonly #timeout: number;
   readonly #signal: AbortSignal;
   readonly #sources = new Map<PeerId, Source>();
+  /** Peers being connected to, and those that wait for a place. */
+  readonly #coming = new Set<PeerId>();
+  readonly #queue = new Set<PeerId>();
   readonly #tries = new Map<PeerId, number>();
   /** Why each source failed last, for the files that fail with it. */
   readonly #why = new Map<PeerId, HearsayError>();
@@ -69,6 +86,8 @@ export class SmallFetch {
   #settle!: { resolve(): void; reject(error: HearsayError): void };
   /** Bundles are written in the order of their coming. */
   #writing: Promise<void> = Promise.resolve();
+  /** Bytes that wait to be written. */
+  #unwritten = 0;
 
   constructor(
     jobs: readonly SmallJob[],
@@ -94,13 +113,15 @@ export class SmallFetch {
         this.#signal.addEventListener('abort', abort);
         this.#stops.push(() => this.#signal.removeEventListener('abort', abort));
         const watch = setInterval(() => {
+          this.#rotate();
           const now = performance.now();
           const isSlow = now - this.#lastHeard < this.#timeout && now - this.#lastArrival < SLOW_MOST * this.#timeout;
           if (now - this.#lastArrival < this.#timeout || isSlow) return;
           reject(new HearsayError('timeout', `nothing arrived for ${Math.round(this.#timeout / 1000)} s`));
         }, 500);
         this.#stops.push(() => clearInterval(watch));
-        for (const peer of this.#batch.peers) this.#add(peer);
+        for (const peer of this.#batch.peers) this.#queue.add(peer);
+        this.#fill();
         this.#dispatch({ kind: 'timer' });
       });
     } finally {
@@ -109,25 +130,73 @@ export class SmallFetch {
       await this.#writing;
       this.#alarm.stop();
       for (const stop of this.#stops) stop();
-      for (const { link, requests } of this.#sources.values()) {
-        for (const number of requests.keys()) {
-          this.#context.requests.close(link, number);
-          link.send({ type: 'X', number });
-        }
-      }
+      for (const source of this.#sources.values()) this.#cancel(source);
+    }
+  }
+
+  /** Takes as many of those that wait as there are places, if they have something that is still wanted. */
+  #fill(): void {
+    if (this.#over) return;
+    for (const peer of this.#queue) {
+      if (this.#sources.size + this.#coming.size >= SOURCES_MAX) return;
+      this.#queue.delete(peer);
+      if (this.#batch.wants(peer)) this.#add(peer);
     }
   }
 
   #add(peer: PeerId): void {
+    if (this.#sources.has(peer) || this.#coming.has(peer)) return;
+    this.#coming.add(peer);
     this.#context.connect(peer).then(
       (link) => {
+        this.#coming.delete(peer);
         if (this.#over) return;
-        this.#sources.set(peer, { peer, link, requests: new Map() });
+        this.#sources.set(peer, { peer, link, requests: new Map(), usefulAt: performance.now() });
         this.#dispatch({ kind: 'source', peer });
       },
-      (thrown) => this.#lost(peer, asHearsayError(thrown, 'unreachable')),
+      (thrown) => {
+        this.#coming.delete(peer);
+        this.#lost(peer, asHearsayError(thrown, 'unreachable'));
+        this.#fill();
+      },
     );
   }
+
+  /** Ends what a source is asked for, and tells it. */
+  #cancel({ link, requests }: Source): void {
+    for (const number of requests.keys()) {
+      this.#context.requests.close(link, number);
+      link.send({ type: 'X', number });
+    }
+    requests.clear();
+  }
+
+  /** Sees to it that whoever has something that is wanted gets a place in time. */
+  #rotate(): void {
+    for (const peer of this.#batch.peers) {
+      const isIn = this.#sources.has(peer) || this.#coming.has(peer) || this.#retrying.has(peer);
+      if (!isIn && this.#batch.wants(peer)) this.#queue.add(peer);
+    }
+    if (this.#queue.size === 0) return;
+    const before = performance.now() - USELESS_MS;
+    const isFull = this.#sources.size + this.#coming.size >= SOURCES_MAX;
+    let wanted = this.#queue.size;
+    for (const source of [...this.#sources.values()]) {
+      if (source.requests.size === 0 && !this.#batch.wants(source.peer)) this.#leave(source);
+      else if (isFull && source.usefulAt < before && wanted-- > 0) this.#leave(source);
+    }
+    this.#fill();
+  }
+
+  /** A source gives its place up; what it was asked for waits again, and so may it. */
+  #leave(source: Source): void {
+    this.#cancel(source);
+    this.#sources.delete(source.peer);
+    this.#dispatch({ kind: 'source-lost', peer: source.peer });
+  }
+
+  /** Sources that broke off, and are tried again in a moment. */
+  readonly #retrying = new Set<PeerId>();
 
   /** A source broke off: what it was asked for goes to others, and it is tried again a few times. */
   #lost(peer: PeerId, why: HearsayError): void {
@@ -143,7 +212,13 @@ export class SmallFetch {
       return;
     }
     this.#dispatch({ kind: 'source-lost', peer });
-    const timer = setTimeout(() => this.#add(peer), RETRY_MS * 2 ** (tries - 1));
+    this.#retrying.add(peer);
+    const again = () => {
+      this.#retrying.delete(peer);
+      this.#queue.add(peer);
+      this.#fill();
+    };
+    const timer = setTimeout(again, RETRY_MS * 2 ** (tries - 1));
     this.#stops.push(() => clearTimeout(timer));
   }
 
@@ -196,7 +271,7 @@ export class SmallFetch {
       this.#lost(peer, asHearsayError(thrown));
       return;
     }
-    source.requests.set(number, { files, left: files.length });
+    source.requests.set(number, { files, writing: new Set(), over: new Set() });
     const wanted = files.map((file) => ({ id: this.#jobs[file].id, path: this.#jobs[file].path }));
     source.link.send({ type: 'S', number, files: wanted });
   }
@@ -213,14 +288,40 @@ export class SmallFetch {
       return;
     }
     if (message.type !== 'U') return;
-    // What was not asked for, or has come, is no sign that it goes on.
-    const isNews = message.files.some(({ place }) => this.#batch.expects(request.files[place], source.peer));
-    if (isNews) this.#lastArrival = performance.now();
+    // What was not asked for, or has come, is no sign that it goes on, and is not kept; it is not to come again.
+    const isFresh = ({ place }: Entry) =>
+      !request.writing.has(place) && this.#batch.expects(request.files[place], source.peer);
+    const fresh = new Set(message.files.filter(isFresh).map(({ place }) => place));
+    const known = message.files.map(({ place }) => place).filter((p) => !fresh.has(p) && !request.writing.has(p));
+    if (known.length > 0) this.#done(source, number, request, known);
+    // What the disk has no time for comes again.
+    const { length } = message.data;
+    if (fresh.size === 0 || this.#unwritten + length > UNWRITTEN_MAX) return;
+    source.usefulAt = performance.now();
+    this.#lastArrival = source.usefulAt;
+    for (const place of fresh) request.writing.add(place);
     // The frame's bytes are lent, and the disk takes its time.
     const data = Buffer.from(message.data);
+    this.#unwritten += length;
     this.#writing = this.#writing
-      .then(() => this.#bundle(source, number, request, message.files, data))
-      .catch((thrown) => this.#settle.reject(asHearsayError(thrown)));
+      .then(() => this.#bundle(source, number, request, message.files, fresh, data))
+      .catch((thrown) => this.#settle.reject(asHearsayError(thrown)))
+      .finally(() => {
+        this.#unwritten -= length;
+      });
+  }
+
+  /** These places of a request are done with, whatever came of them. */
+  #done(source: Source, number: number, request: Request, places: number[]): void {
+    for (const place of places) {
+      request.writing.delete(place);
+      if (place < request.files.length) request.over.add(place);
+    }
+    source.link.send({ type: 'A', number, done: places });
+    if (request.over.size < request.files.length) return;
+    source.link.send({ type: 'A', number, done: [] });
+    this.#context.requests.close(source.link, number);
+    source.requests.delete(number);
   }
 
   #failed(file: number, peer: PeerId, error: HearsayError): void {
@@ -232,8 +333,9 @@ export class SmallFetch {
   async #bundle(
     source: Source,
     number: number,
-    request: { files: number[]; left: number },
-    entries: MessageOf<'U'>['files'],
+    request: Request,
+    entries: Entry[],
+    fresh: ReadonlySet<number>,
     data: Buffer,
   ): Promise<void> {
     if (this.#over) return;
@@ -243,7 +345,7 @@ export class SmallFetch {
       const file = request.files[entry.place];
       const part = data.subarray(at, at + entry.size);
       at += entry.size;
-      if (file === undefined || !this.#batch.expects(file, source.peer)) continue;
+      if (!fresh.has(entry.place) || !this.#batch.expects(file, source.peer)) continue;
       const job = this.#jobs[file];
       if (entry.code !== '') {
         const code = isCode(entry.code) ? entry.code : 'failed';
@@ -274,12 +376,6 @@ export class SmallFetch {
       this.#events.done(file, result, size, id, size, this.#context.nameOf(source.peer));
       this.#dispatch({ kind: 'settled', file, peer: source.peer, code: undefined });
     }
-    source.link.send({ type: 'A', number, done: entries.map((entry) => entry.place) });
-    request.left -= entries.length;
-    if (request.left <= 0) {
-      source.link.send({ type: 'A', number, done: [] });
-      this.#context.requests.close(source.link, number);
-      source.requests.delete(number);
-    }
+    this.#done(source, number, request, [...fresh]);
   }
 }

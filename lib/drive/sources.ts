@@ -2,6 +2,7 @@ import type { SourceRow, SourcesRow } from '../api.js';
 import { Bits } from '../bits.js';
 import { HearsayError } from '../errors.js';
 import type { PeerId } from '../ids.js';
+import { CHUNKS_MAX } from '../limits.js';
 import type { Link } from '../net/link.js';
 import { chunkCount } from '../transfer/content.js';
 import type { MessageOf } from '../wire/table.js';
@@ -49,7 +50,7 @@ function ask(context: FetchContext, link: Link, { id, path, size }: Piece): Prom
       answer: (message) => {
         if (message.type === 'E') end(errorOf(message));
         else if (message.type === 'W') end(undefined, message.peers);
-        else if (message.type === 'M') {
+        else if (message.type === 'M' && !have) {
           have = message.have.length > 0 ? new Bits(count, message.have) : Bits.full(count);
           clearTimeout(timer);
           timer = setTimeout(() => end(), OTHERS_MS);
@@ -66,6 +67,10 @@ function ask(context: FetchContext, link: Link, { id, path, size }: Piece): Prom
 export async function sourcesOf(context: FetchContext, piece: Piece, self: SourceRow | undefined): Promise<SourcesRow> {
   const rows = new Map<PeerId, SourceRow>();
   if (self) rows.set(self.id, self);
+  const { path, size, id } = piece;
+  const chunks = chunkCount(size);
+  // What is said to be larger than anything that can be fetched is not looked into: a bit for each chunk may be too many.
+  if (chunks > CHUNKS_MAX) return { path, size, id, chunks, sources: [...rows.values()] };
   const asked = new Set<PeerId>();
   const look = async (link: Link): Promise<void> => {
     if (asked.has(link.peer)) return;
@@ -80,6 +85,5 @@ export async function sourcesOf(context: FetchContext, piece: Piece, self: Sourc
     );
   };
   await Promise.all(piece.sources.map(async (peer) => look(await context.connect(peer)).catch(() => {})));
-  const { path, size, id } = piece;
-  return { path, size, id, chunks: chunkCount(size), sources: [...rows.values()] };
+  return { path, size, id, chunks, sources: [...rows.values()] };
 }

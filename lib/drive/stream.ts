@@ -1,10 +1,10 @@
 /**
  * Events pushed by one side and iterated by another.
  *
- * Owns the events not yet taken. Always true: at most one iterator; after `end` or `fail` nothing is added. Droppable
- * events are dropped while the reader is far behind, so that a slow one does not fill memory.
+ * Owns the events not yet taken. Always true: at most one iterator; after `end` or `fail` nothing is added. Where the reader is
+ * far behind, so that a slow one does not fill memory, droppable events are dropped, and others made fewer where they can be.
  */
-const BEHIND = 1000;
+import { BEHIND_MAX } from '../limits.js';
 
 export class Stream<T> implements AsyncIterable<T> {
   #events: T[] = [];
@@ -12,15 +12,32 @@ export class Stream<T> implements AsyncIterable<T> {
   #over = false;
   #error: unknown;
   readonly #onReturn: (() => void) | undefined;
+  readonly #squeeze: ((events: T[]) => T[]) | undefined;
+  /** How many may wait until they are next made fewer. */
+  #room = BEHIND_MAX;
 
-  /** @param onReturn called when the reader stops early */
-  constructor(onReturn?: () => void) {
+  /**
+   * @param onReturn called when the reader stops early
+   * @param squeeze says the same in fewer events
+   */
+  constructor(onReturn?: () => void, squeeze?: (events: T[]) => T[]) {
     this.#onReturn = onReturn;
+    this.#squeeze = squeeze;
+  }
+
+  /** Events that wait for the reader. */
+  get waiting(): number {
+    return this.#events.length;
   }
 
   push(event: T, droppable = false): void {
-    if (this.#over || (droppable && this.#events.length > BEHIND)) return;
+    if (this.#over || (droppable && this.#events.length >= BEHIND_MAX)) return;
     this.#events.push(event);
+    if (this.#squeeze && this.#events.length > this.#room) {
+      this.#events = this.#squeeze(this.#events);
+      // Not before there are twice as many, so that the work stays in proportion.
+      this.#room = Math.max(BEHIND_MAX, 2 * this.#events.length);
+    }
     this.#wake?.();
   }
 

@@ -1,18 +1,16 @@
 import type { TraceRecord } from '../api.js';
-import { BLOCK } from '../limits.js';
+import { Latest } from '../latest.js';
+import { BLOCK, TRACED_MAX } from '../limits.js';
 import { chunkSizeOf } from '../transfer/content.js';
 import { encode } from '../wire/codec.js';
 import { type Message, TABLE } from '../wire/table.js';
 import { Stream } from './stream.js';
 
-/** Files of open transfers that are remembered for the trace. */
-const REMEMBERED = 4096;
-
 /** Tells of each message to whoever listens; costs nothing while nobody does. */
 export class Tracing {
   readonly #streams = new Set<Stream<TraceRecord>>();
   /** Which file a number of a transfer is about, by peer and number. */
-  readonly #files = new Map<string, { path: string; size: number }>();
+  readonly #files = new Latest<string, { path: string; size: number }>(TRACED_MAX);
   /** What was sent and received before anyone listened. */
   #early: Stream<TraceRecord> | undefined;
 
@@ -75,7 +73,6 @@ export class Tracing {
   }
 
   #remember(key: string, path: string, size: number): void {
-    if (this.#files.size >= REMEMBERED) this.#files.delete(this.#files.keys().next().value as string);
     this.#files.set(key, { path, size });
   }
 }

@@ -69,7 +69,7 @@ export class Announcer {
   #query(round: number): void {
     const context = this.#context;
     if (!context.settings.passive) this.#sayHeartbeat(round === 0);
-    context.multicast(context.question('', this.#own.heartbeatSize()));
+    context.multicast(context.question('', this.#own.heartbeatSize(), false));
     const wait = context.settings.passive ? this.#passiveWait(round + 1) : ROUNDS[round + 1];
     if (wait === undefined) return;
     this.#queryRound = round + 1;
@@ -93,7 +93,7 @@ export class Announcer {
 
   /** @param tell also over connections, where datagrams do not reach */
   #sayHeartbeat(tell: boolean): void {
-    const message = this.#own.heartbeat();
+    const message = this.#own.beat();
     this.#context.multicast(message);
     if (tell) this.#links.tellDeaf(message, false);
     const peers = this.#circle.size;

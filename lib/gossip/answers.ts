@@ -9,11 +9,23 @@ const NONE = new Uint8Array(0);
 /** An offer on the wire without its path, at most: array, kind, size, mtime, id, version, header of the path. */
 const OFFER_BYTES = 68;
 
-/** Cuts offers into pages. Always gives one page at least, and knows of each whether it is the last. */
-function* pages<T extends Offer>(offers: Iterable<T>): Generator<{ offers: T[]; last: boolean }> {
+/** Offers looked at in one go; the matching of a pattern takes up to a tenth of a millisecond each. */
+const AT_ONCE = 256;
+
+/**
+ * Cuts offers into pages. Always gives one page at least, and knows of each whether it is the last.
+ * @param offers an undefined among them stands for a moment in which others may have a turn: it gives an empty page
+ */
+export function* offerPages<T extends Offer>(
+  offers: Iterable<T | undefined>,
+): Generator<{ offers: T[]; last: boolean }> {
   let page: T[] = [];
   let bytes = 0;
   for (const offer of offers) {
+    if (!offer) {
+      yield { offers: [], last: false };
+      continue;
+    }
     const size = OFFER_BYTES + Buffer.byteLength(offer.path);
     if (page.length === OFFERS_PER_PAGE || (page.length > 0 && bytes + size > PAGE_BYTES)) {
       yield { offers: page, last: false };
@@ -71,18 +83,30 @@ function* deltaPages(
   all: Offer[],
   proof: Proof,
 ): Generator<MessageOf<'D'>, void, undefined> {
-  for (const { offers, last } of pages(all)) {
+  for (const { offers, last } of offerPages(all)) {
     yield { type: 'D', number, replaced, offers, last, head: last ? proof.head : NONE, sig: last ? proof.sig : NONE };
   }
 }
 
-/** Which offers fit a question; the matching is done page by page, as the pages are taken. */
+/**
+ * Which offers fit a question; the matching is done as the pages are taken, and rests between them: an empty page that is not the
+ * last says nothing but that.
+ * @param asides offers that are not for everyone, of which those are told that the asker sees
+ */
 export function* answerFind(
-  offers: readonly Offer[],
+  offers: Iterable<Offer>,
+  asides: Iterable<Offer>,
   find: MessageOf<'F'>,
+  sees: (path: string) => boolean = () => true,
 ): Generator<MessageOf<'I'>, void, undefined> {
   const { number } = find;
-  for (const page of pages(fitting(offers, matcher(find)))) yield { type: 'I', number, ...page };
+  const fits = matcher(find);
+  for (const page of offerPages(fitting(asides, (offer) => sees(offer.path) && fits(offer)))) {
+    // What is for everyone follows.
+    if (page.offers.length > 0 || !page.last)
+      yield { type: 'I', number, offers: page.offers, last: false, aside: true };
+  }
+  for (const page of offerPages(fitting(offers, fits))) yield { type: 'I', number, ...page, aside: false };
 }
 
 function matcher({ kind, text }: MessageOf<'F'>): (offer: Offer) => boolean {
@@ -92,9 +116,11 @@ function matcher({ kind, text }: MessageOf<'F'>): (offer: Offer) => boolean {
   return ({ path }) => matches(path);
 }
 
-function* fitting(offers: readonly Offer[], fits: (offer: Offer) => boolean): Generator<Offer> {
+function* fitting(offers: Iterable<Offer>, fits: (offer: Offer) => boolean): Generator<Offer | undefined> {
   let hits = 0;
+  let looked = 0;
   for (const offer of offers) {
+    if (++looked % AT_ONCE === 0) yield undefined;
     if (!fits(offer)) continue;
     if (++hits > HITS_MAX) return;
     yield offer;

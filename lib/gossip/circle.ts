@@ -9,18 +9,24 @@ import type { Via } from '../api.js';
 import type { Millis } from '../clock.js';
 import { formatEndpoint } from '../endpoint.js';
 import type { PeerId } from '../ids.js';
-import { GONE_SHELVES_MAX, OFFERS_MAX, OFFERS_PER_PEER_MAX, PEERS_MAX } from '../limits.js';
+import { GONE_SHELVES_MAX, OFFERS_MAX, OFFERS_PER_PEER_MAX, PEERS_MAX, PEERS_PER_ADDRESS_MAX } from '../limits.js';
 import type { Head } from '../wire/head.js';
+import { Budget } from './budget.js';
 import type { Context } from './context.js';
 import type { Address } from './events.js';
 import { LiveIndex } from './index.js';
 import { infoOf, type Member, newMember } from './member.js';
-import { backoff, idleInterval, PROBE_GAP, PROBES, SILENCE, TokenBucket } from './pace.js';
+import { backoff, idleInterval, PROBE_GAP, PROBES, SILENCE } from './pace.js';
+import { crowded, heaviest } from './room.js';
 import type { Proof, Shelf } from './shelf.js';
 import { type Applied, type Change, difference, saysTheSame } from './staging.js';
 
 /** Questions to single peers in a second: what a flood of strange heads can make us send. */
 const ASKS_PER_SECOND = 500;
+/** To one host, which may have many peers, or none and did not ask for any of this. */
+const ASKS_PER_HOST = 50;
+/** To one peer, at all the addresses where its words come from. */
+const ASKS_PER_PEER = 5;
 /** Questions that follow one another by themselves while a peer is not yet live. */
 const ASKS_BY_TIMER = 4;
 const ASK_FIRST: Millis = 150;
@@ -31,6 +37,21 @@ const GONE_KEPT: Millis = 30 * 60_000;
 const CANDIDATE_KEPT: Millis = 60_000;
 export const SWEEP: Millis = 30_000;
 
+/** How many there may be; see limits.ts. */
+export interface CircleMost {
+  offers: number;
+  peers: number;
+  perAddress: number;
+  goneShelves: number;
+}
+
+const MOST: CircleMost = {
+  offers: OFFERS_MAX,
+  peers: PEERS_MAX,
+  perAddress: PEERS_PER_ADDRESS_MAX,
+  goneShelves: GONE_SHELVES_MAX,
+};
+
 export class Circle {
   readonly index = new LiveIndex();
   readonly #context: Context;
@@ -39,13 +60,26 @@ export class Circle {
   /** Not live, those heard of longest ago first. */
   readonly #candidates = new Set<Member>();
   readonly #gone = new Set<Member>();
-  readonly #asks = new TokenBucket(ASKS_PER_SECOND);
+  readonly #asks: Budget;
+  readonly #asksOfPeer: Budget;
   /** Bytes of my own heartbeat, for the size of questions. */
   readonly #heartbeatSize: () => number;
+  readonly #most: CircleMost;
+  /** Told of a live peer that is forgotten for want of room. */
+  onCrowdedOut: (member: Member) => void = () => {};
 
-  constructor(context: Context, heartbeatSize: () => number) {
+  constructor(context: Context, heartbeatSize: () => number, most: CircleMost = MOST) {
+    this.#most = most;
     this.#context = context;
     this.#heartbeatSize = heartbeatSize;
+    this.#asks = new Budget(ASKS_PER_HOST, ASKS_PER_SECOND, context.random);
+    this.#asksOfPeer = new Budget(ASKS_PER_PEER, ASKS_PER_SECOND, context.random);
+  }
+
+  /** Whether a live peer has proved to speak from this host. */
+  isKnownAt(id: PeerId, host: string): boolean {
+    const member = this.#members.get(id);
+    return member?.state === 'live' && member.hosts.has(host);
   }
 
   get(id: PeerId): Member | undefined {
@@ -81,22 +115,23 @@ export class Circle {
       }
       return known;
     }
-    if (this.#members.size >= PEERS_MAX && !this.#makeRoom()) return undefined;
+    if (this.#members.size >= this.#most.peers && !this.#makeRoom()) return undefined;
     const member = newMember(head, proof, via, this.#context.now);
     this.#members.set(head.id, member);
     this.#candidates.add(member);
     return member;
   }
 
-  /** A live peer gave a sign of life. */
-  hear(member: Member): void {
+  /** A live peer gave a sign of life. @param head its word, or the newest that is known where it spoke none */
+  hear(member: Member, head: Head = member.head): void {
     member.heardAt = this.#context.now;
     member.probes = 0;
+    if (!member.sign || isLater(head, member.sign)) member.sign = head;
   }
 
   /** Fresh proof that a peer is alive. @returns whether it was not live before */
-  revive(member: Member): boolean {
-    this.hear(member);
+  revive(member: Member, head: Head): boolean {
+    this.hear(member, head);
     if (member.state === 'live') return false;
     this.#candidates.delete(member);
     this.#gone.delete(member);
@@ -110,6 +145,10 @@ export class Circle {
     if (member.shelf) {
       this.index.show(member.shelf);
       this.report(difference(undefined, member.shelf));
+    }
+    if (member.aside) {
+      this.index.show(member.aside.shelf, true);
+      this.report(difference(undefined, member.aside.shelf));
     }
     this.#expireIn(member, SILENCE * this.interval);
     return true;
@@ -134,6 +173,9 @@ export class Circle {
     if (member.shelf) {
       for (const before of member.shelf.offers()) this.#change(before, undefined);
     }
+    // What it told aside goes with its link, which may outlast a silence, but no goodbye.
+    this.#hideAside(member);
+    if (leftEpoch > 0) member.aside = undefined;
     this.#context.emit({ kind: 'peer', change: 'left', peer: infoOf(member) });
     this.#trimGone();
   }
@@ -146,9 +188,42 @@ export class Circle {
     this.report(changes);
   }
 
-  /** Whether there is room in the index for all that a head speaks of. */
+  /** Forgets what a peer told aside. */
+  dropAside(member: Member): void {
+    if (member.state === 'live') this.#hideAside(member);
+    member.aside = undefined;
+  }
+
+  #hideAside({ id, aside }: Member): void {
+    this.index.hide(id, true);
+    for (const before of aside?.shelf.offers() ?? []) this.#change(before, undefined);
+  }
+
+  /** Whether there is room in the index for all that a head speaks of, or could be. */
   hasRoom(head: Head, shelf: Shelf | undefined): boolean {
-    return head.count <= OFFERS_PER_PEER_MAX && this.index.size - (shelf?.count ?? 0) + head.count <= OFFERS_MAX;
+    if (!this.#isAllowed(head)) return false;
+    return this.#fits(head, shelf) || heaviest(this.#live, this.#members.get(head.id), head.count) !== undefined;
+  }
+
+  /** Makes room in the index for all that a head speaks of: who takes most gives it up. @returns whether there is room now */
+  takeRoom(head: Head, shelf: Shelf | undefined): boolean {
+    if (!this.#isAllowed(head)) return false;
+    while (!this.#fits(head, shelf)) {
+      const loser = heaviest(this.#live, this.#members.get(head.id), head.count);
+      if (!loser?.shelf) return false;
+      this.index.hide(loser.id);
+      for (const before of loser.shelf.offers()) this.#change(before, undefined);
+      loser.shelf = undefined;
+    }
+    return true;
+  }
+
+  #isAllowed({ id, count }: Head): boolean {
+    return count + (this.#members.get(id)?.aside?.shelf.count ?? 0) <= OFFERS_PER_PEER_MAX;
+  }
+
+  #fits({ count }: Head, shelf: Shelf | undefined): boolean {
+    return this.index.size - (shelf?.count ?? 0) + count <= this.#most.offers;
   }
 
   /** Tells changes to those who follow, but for those that say the same as before. */
@@ -170,13 +245,13 @@ export class Circle {
     const place = formatEndpoint(to);
     const asked = member.asked.get(place) ?? { to, at: Number.NEGATIVE_INFINITY, tries: 0 };
     if (asked.tries > 0 && now - asked.at < backoff(asked.tries - 1, ASK_FIRST, ASK_MOST)) return;
-    if (!this.#asks.take(now)) return;
+    if (!this.#asksOfPeer.take(member.id, now) || !this.#asks.take(to.host, now)) return;
     member.asked.delete(place);
     member.asked.set(place, asked);
     if (member.asked.size > ASKED_MAX) member.asked.delete(member.asked.keys().next().value!);
     asked.at = now;
     asked.tries++;
-    this.#context.reply(to, this.#context.question(member.id, this.#heartbeatSize(), member.mark));
+    this.#context.reply(to, this.#context.question(member.id, this.#heartbeatSize(), true, member.mark));
     if (member.state !== 'live' && asked.tries < ASKS_BY_TIMER) {
       this.#context.after(backoff(asked.tries - 1, ASK_FIRST, ASK_MOST), { kind: 'ask', peer: member.id });
     }
@@ -208,9 +283,10 @@ export class Circle {
       return 'gone';
     }
     member.probes++;
-    const question = this.#context.question(member.id, this.#heartbeatSize(), member.mark);
-    if (member.udp) this.#context.reply(member.udp, question);
-    this.#context.multicast(question);
+    // To it alone with a nonce of its own: who floods us cannot copy that from the multicast.
+    const ask = (alone: boolean) => this.#context.question(member.id, this.#heartbeatSize(), alone, member.mark);
+    if (member.udp) this.#context.reply(member.udp, ask(true));
+    this.#context.multicast(ask(false));
     this.#expireIn(member, PROBE_GAP);
     return 'asked';
   }
@@ -241,14 +317,17 @@ export class Circle {
     let shelves = 0;
     for (const member of this.#gone) if (member.shelf) shelves++;
     for (const member of this.#gone) {
-      if (shelves <= GONE_SHELVES_MAX) return;
+      if (shelves <= this.#most.goneShelves) return;
       if (!member.shelf) continue;
       member.shelf = undefined;
       shelves--;
     }
   }
 
-  /** Gives up the candidate heard of longest ago, else the peer that has been gone longest; never a live one. */
+  /**
+   * Gives up the candidate heard of longest ago, else the peer that has been gone longest; a live one only where its address has
+   * more than any needs.
+   */
   #makeRoom(): boolean {
     for (const members of [this.#candidates, this.#gone]) {
       for (const member of members) {
@@ -256,12 +335,23 @@ export class Circle {
         return true;
       }
     }
-    return false;
+    const loser = crowded(this.#live, this.#most.perAddress);
+    if (!loser) return false;
+    this.bury(loser, 0);
+    this.#forget(loser);
+    this.onCrowdedOut(loser);
+    return true;
   }
 }
 
-/** Whether a head is newer than another of the same peer; the later heard of two that say the same. */
-export function isNewer(head: Head, than: Head): boolean {
+/** Whether a head was signed later than another of the same peer, or is the same but for whom it answers. */
+function isNewer(head: Head, than: Head): boolean {
+  return !isLater(than, head);
+}
+
+/** Whether a head was signed later than another of the same peer, so that it is no copy of what was heard before. */
+export function isLater(head: Head, than: Head): boolean {
   if (head.epoch !== than.epoch) return head.epoch > than.epoch;
-  return head.version >= than.version;
+  if (head.version !== than.version) return head.version > than.version;
+  return head.beat > than.beat;
 }

@@ -70,10 +70,11 @@ export class Context {
    * A question with a fresh nonce, padded so that no answer need be larger.
    * @param to who is asked, "" for everyone
    * @param size bytes of my own heartbeat, which theirs will resemble
+   * @param alone whether it is sent to one peer alone, and not multicast
    * @param mark the nonce is to be newer than this
    */
-  question(to: PeerId, size: number, mark = 0): MessageOf<'Q'> {
-    const nonce = this.nonces.current(this.now, mark);
+  question(to: PeerId, size: number, alone: boolean, mark = 0): MessageOf<'Q'> {
+    const nonce = this.nonces.current(this.now, mark, alone);
     const message: MessageOf<'Q'> = { type: 'Q', from: this.settings.id, to, nonce, pad: new Uint8Array(0) };
     const bare = encode(message).length;
     message.pad = new Uint8Array(Math.max(0, Math.max(size, QUESTION_MIN) - bare));

@@ -66,13 +66,18 @@ export type Timer =
   | { kind: 'pull'; writer: PeerId }
   | { kind: 'pull-timeout'; writer: PeerId }
   | { kind: 'dial'; peer: PeerId }
-  | { kind: 'sweep' };
+  | { kind: 'sweep' }
+  | { kind: 'aside'; peer: PeerId };
 
 export type Event =
   | { kind: 'start' }
   | { kind: 'stop' }
   /** My own share changed; kind `removed` withdraws; what is unchanged is ignored. */
   | { kind: 'offers'; changes: Omit<Offer, 'version'>[] }
+  /** The same of what I share with some only. */
+  | { kind: 'asides'; changes: Omit<Offer, 'version'>[] }
+  /** Offers that a peer told us aside, over its own link. */
+  | { kind: 'aside'; peer: PeerId; message: MessageOf<'Y'> }
   | { kind: 'datagram'; from: Address; multicast: boolean; message: Message }
   /**
    * A handshake succeeded: fresh proof of the peer's key. `address`: where its listener can be dialled, host from the
@@ -87,7 +92,7 @@ export type Event =
   | { kind: 'pull-failed'; from: PeerId; writer: PeerId; code: string }
   | { kind: 'dial-failed'; peer: PeerId | undefined; address: Address | undefined }
   /** A page of what a peer answered to a find: hints, for a one-shot's index. */
-  | { kind: 'found'; peer: PeerId; offers: Offer[]; last: boolean }
+  | { kind: 'found'; peer: PeerId; offers: Offer[]; last: boolean; aside?: boolean }
   | { kind: 'timer'; timer: Timer }
   /** Announce again at once. */
   | { kind: 'interfaces-changed' };

@@ -7,10 +7,11 @@
 import type { Millis, Random } from '../clock.js';
 import type { Code } from '../errors.js';
 import type { PeerId } from '../ids.js';
-import { HITS_MAX } from '../limits.js';
+import { HITS_MAX, OFFERS_PER_PEER_MAX } from '../limits.js';
 import type { MessageOf, Neighbour } from '../wire/table.js';
 import { Announcer } from './announcer.js';
 import { answerFind, answerPull } from './answers.js';
+import { Asides, type Sees, type Told } from './asides.js';
 import { Circle, SWEEP } from './circle.js';
 import { Context } from './context.js';
 import type { Effect, Event, PeerInfo, Settings, Signer, Timer } from './events.js';
@@ -32,6 +33,7 @@ export class Gossip {
   readonly #heads: Heads;
   readonly #own: Own;
   readonly #circle: Circle;
+  readonly #asides: Asides;
   readonly #pulls: Pulls;
   readonly #links: Links;
   readonly #announcer: Announcer;
@@ -45,17 +47,19 @@ export class Gossip {
    */
   constructor(settings: Settings, signer: Signer, random: Random, bytes16: () => Uint8Array) {
     const context = new Context(settings, signer, random, bytes16);
-    const heads = new Heads(signer);
     const own = new Own(settings, signer);
     const circle = new Circle(context, () => own.heartbeatSize());
+    const heads = new Heads(context, (id, host) => circle.isKnownAt(id, host));
     const pulls = new Pulls(context, circle, heads);
     const links = new Links(context, circle, heads);
+    circle.onCrowdedOut = ({ id }) => pulls.gone(id);
     const announcer = new Announcer(context, own, circle, links);
     this.#hearing = new Hearing({ context, heads, own, circle, pulls, links, announcer });
     this.#context = context;
     this.#heads = heads;
     this.#own = own;
     this.#circle = circle;
+    this.#asides = new Asides(context, circle);
     this.#pulls = pulls;
     this.#links = links;
     this.#announcer = announcer;
@@ -73,6 +77,7 @@ export class Gossip {
     context.effects = [];
     if (event.kind === 'start') this.#start();
     else if (event.kind === 'offers') this.#change(event.changes);
+    else if (event.kind === 'asides') this.#changeAsides(event.changes);
     else if (this.#running) this.#handle(event);
     return context.effects;
   }
@@ -121,10 +126,31 @@ export class Gossip {
 
   /**
    * Which of my own offers fit. The matching is done as the pages are taken, so that a large share need not be searched at once.
+   * @param sees which of those that are not for everyone are for the one who asks
    * @throws HearsayError `usage` for a pattern that is too long, at the first page
    */
-  answerFind(message: MessageOf<'F'>): Iterable<MessageOf<'I'>> {
-    return answerFind(this.#context.settings.passive ? [] : [...this.#own.shelf.offers()], message);
+  answerFind(message: MessageOf<'F'>, sees: Sees = () => false): Iterable<MessageOf<'I'>> {
+    if (this.#context.settings.passive) return answerFind([], [], message);
+    return answerFind(this.#own.shelf.offers(), this.#asides.shelf.offers(), message, sees);
+  }
+
+  /**
+   * What a peer is to be told of what I share with some only; told in this order over one link, it is whole.
+   * @param version up to which it was told over this link, undefined for a new beginning
+   * @param sees which paths are for it
+   */
+  asides(version: number | undefined, sees: Sees): Told {
+    return this.#asides.since(version, sees);
+  }
+
+  /** The version of the newest change of what I share with some only. */
+  get asidesVersion(): number {
+    return this.#asides.shelf.version;
+  }
+
+  /** Whether a peer tells us something aside, so that the link to it is needed. */
+  hearsAside(peer: PeerId): boolean {
+    return this.#circle.get(peer)?.aside !== undefined;
   }
 
   #self(): PeerInfo {
@@ -140,7 +166,7 @@ export class Gossip {
     this.#context.after(SWEEP, { kind: 'sweep' });
   }
 
-  #handle(event: Exclude<Event, { kind: 'start' | 'offers' }>): void {
+  #handle(event: Exclude<Event, { kind: 'start' | 'offers' | 'asides' }>): void {
     switch (event.kind) {
       case 'stop':
         this.#stop();
@@ -153,10 +179,17 @@ export class Gossip {
         break;
       case 'connected':
         this.#hearing.connected(event);
+        this.#asideUnsure(event.peer);
         break;
       case 'disconnected':
         this.#links.disconnected(event.peer);
+        this.#asideUnsure(event.peer);
         break;
+      case 'aside': {
+        const member = this.#circle.get(event.peer);
+        if (member && !this.#context.asksOnly) this.#asides.page(member, event.message);
+        break;
+      }
       case 'dial-failed':
         if (event.peer !== undefined) this.#links.dialFailed(event.peer);
         break;
@@ -167,7 +200,7 @@ export class Gossip {
         this.#pulls.failed(event.from, event.writer);
         break;
       case 'found':
-        this.#found(event.peer, event.offers);
+        this.#found(event.peer, event.offers, event.aside ?? false);
         break;
       case 'timer':
         this.#timer(event.timer);
@@ -210,6 +243,9 @@ export class Gossip {
       case 'dial':
         this.#links.dialDue(timer.peer);
         break;
+      case 'aside':
+        this.#asides.due(this.#circle.get(timer.peer));
+        break;
       case 'sweep':
         this.#circle.sweep();
         this.#context.after(SWEEP, { kind: 'sweep' });
@@ -227,6 +263,17 @@ export class Gossip {
     if (this.#running) this.#announcer.changed();
   }
 
+  #changeAsides(offers: Extract<Event, { kind: 'asides' }>['changes']): void {
+    if (this.#context.settings.passive) return;
+    const refused = this.#asides.change(offers, OFFERS_PER_PEER_MAX - this.#own.shelf.count);
+    if (refused > 0) this.#context.warn('limit', `${refused} files are not shared: there are too many`);
+  }
+
+  #asideUnsure(peer: PeerId): void {
+    const member = this.#circle.get(peer);
+    if (member) this.#asides.unsure(member);
+  }
+
   /** Says goodbye, more than once because datagrams are lost. */
   #stop(): void {
     this.#running = false;
@@ -237,9 +284,13 @@ export class Gossip {
   }
 
   /** What a peer answered to a one-shot: hints, put on a shelf that nothing has proved. */
-  #found(peer: PeerId, offers: Extract<Event, { kind: 'found' }>['offers']): void {
+  #found(peer: PeerId, offers: Extract<Event, { kind: 'found' }>['offers'], aside: boolean): void {
     const member = this.#circle.get(peer);
     if (!this.#context.asksOnly || member?.state !== 'live') return;
+    if (aside) {
+      if (this.index.size < HITS_MAX) this.#asides.found(member, offers);
+      return;
+    }
     if (!member.shelf) {
       member.shelf = new Shelf(peer, member.head.epoch);
       this.#circle.index.show(member.shelf);

@@ -1,34 +1,66 @@
-import type { Millis } from '../clock.js';
-import { type Head, headStatement, readHead } from '../wire/head.js';
+/**
+ * Heads: what is signed, read and checked.
+ * Owns the budgets of checking, and which heads were checked of late. Always true: nothing is given out whose signature was
+ * not checked; what is not within a budget is turned away before any arithmetic; live members at the addresses where they are
+ * known, and those who answer what was asked of them alone, have budgets of their own, which no stranger can use up.
+ * Called by hearing, links and pulls.
+ */
+import type { PeerId } from '../ids.js';
+import { type Head, headStatement, peekEcho, peekId, readHead } from '../wire/head.js';
+import { Budget } from './budget.js';
+import type { Context } from './context.js';
 import type { Signer } from './events.js';
-import { TokenBucket } from './pace.js';
 import type { Proof } from './shelf.js';
 
-/** Signatures checked in a second: at 110 µs each a flood costs less than a quarter of a core. */
-const CHECKS_PER_SECOND = 2000;
-/** Heads remembered as checked: idle heartbeats come again and again with the same bytes. */
+/**
+ * Signatures checked in a second, for one source and for all: at 110 µs each all together take a quarter of a core at most.
+ * A source is the address of a stranger, a live member, or the other end of a connection. One address may have several peers,
+ * and one connection tells of 256 neighbours at once.
+ */
+const STRANGERS = [200, 800] as const;
+const MEMBERS = [30, 600] as const;
+const ASKED = [30, 400] as const;
+const LINKS = [256, 500] as const;
+/** Heads remembered as checked: what was multicast comes once by each card, and is told by several neighbours. */
 const REMEMBERED = 2048;
 
-/** Reads heads and checks their signatures, each only once where it comes again. */
+/** How something signed came: by datagram, over a peer's own connection, or in its handshake, which cost it more than us. */
+export type Way = { kind: 'datagram'; host: string } | { kind: 'link'; peer: PeerId } | { kind: 'handshake' };
+
 export class Heads {
+  readonly #context: Context;
   readonly #signer: Signer;
-  readonly #budget = new TokenBucket(CHECKS_PER_SECOND);
+  readonly #isKnownAt: (id: PeerId, host: string) => boolean;
+  readonly #strangers: Budget;
+  readonly #members: Budget;
+  readonly #asked: Budget;
+  readonly #links: Budget;
   readonly #checked = new Map<string, { head: Head; sig: Uint8Array }>();
   /** Heads that were malformed or wrongly signed. */
   rejected = 0;
   /** Heads not looked at because there were too many. */
   skipped = 0;
 
-  constructor(signer: Signer) {
-    this.#signer = signer;
+  /** @param isKnownAt whether a live peer has proved to be at this address */
+  constructor(context: Context, isKnownAt: (id: PeerId, host: string) => boolean) {
+    this.#context = context;
+    this.#signer = context.signer;
+    this.#isKnownAt = isKnownAt;
+    const { random } = context;
+    this.#strangers = new Budget(...STRANGERS, random);
+    this.#members = new Budget(...MEMBERS, random);
+    this.#asked = new Budget(...ASKED, random);
+    this.#links = new Budget(...LINKS, random);
   }
 
   /** The head, where it is well formed, its id belongs to its key and its signature is right. */
-  check({ head: packed, sig }: Proof, now: Millis): Head | undefined {
+  check({ head: packed, sig }: Proof, way: Way): Head | undefined {
     const memo = Buffer.from(packed.buffer, packed.byteOffset, packed.length).toString('latin1');
     const known = this.#checked.get(memo);
     if (known && Buffer.compare(known.sig, sig) === 0) return known.head;
-    if (!this.#budget.take(now)) {
+    const { nonces, now } = this.#context;
+    const isAnswer = way.kind === 'datagram' && nonces.isAlone(peekEcho(packed), now);
+    if (!this.#allows(peekId(packed), way, isAnswer)) {
       this.skipped++;
       return undefined;
     }
@@ -46,15 +78,29 @@ export class Heads {
     return head;
   }
 
-  /** Checks another signature, within the same budget. */
-  verify(key: Uint8Array, statement: Uint8Array, sig: Uint8Array, now: Millis): boolean {
-    if (!this.#budget.take(now)) {
+  /** Checks another signature of a peer, within the same budgets. */
+  verify({ id, key }: Head, statement: Uint8Array, sig: Uint8Array, way: Way): boolean {
+    if (!this.#allows(id, way, false)) {
       this.skipped++;
       return false;
     }
     const isRight = this.#signer.verify(key, statement, sig);
     if (!isRight) this.rejected++;
     return isRight;
+  }
+
+  /**
+   * Whether there is budget for a check.
+   * @param id whose word it says it is
+   * @param isAnswer whether it brings a nonce that was told to one peer alone
+   */
+  #allows(id: PeerId, way: Way, isAnswer: boolean): boolean {
+    const { now } = this.#context;
+    if (way.kind === 'handshake') return true;
+    if (way.kind === 'link') return this.#links.take(way.peer, now);
+    if (isAnswer && this.#asked.take(id, now)) return true;
+    if (this.#isKnownAt(id, way.host) && this.#members.take(id, now)) return true;
+    return this.#strangers.take(way.host, now);
   }
 
   #read(packed: Uint8Array): Head | undefined {

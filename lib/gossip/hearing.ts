@@ -1,32 +1,42 @@
 /**
  * Hearing: what others say, and what it means for the circle, the pulls and the links.
  * Owns the answers that wait for their moment. Always true: nothing counts before its signature was checked; a datagram makes
- * nobody live unless it answers a nonce of ours, and causes no larger datagram to the one who is asked about.
+ * nobody live unless it answers a nonce of ours, and keeps nobody live unless it was signed after all that was heard before; no
+ * answer is larger than its question; a nonce of our own is not signed while it counts.
  * Called by gossip.
  */
 import type { Millis } from '../clock.js';
 import { formatEndpoint } from '../endpoint.js';
 import type { PeerId } from '../ids.js';
+import { COUNTER_MAX } from '../limits.js';
 import { encode } from '../wire/codec.js';
 import { type Head, leaveStatement, PASSIVE } from '../wire/head.js';
 import type { Message, MessageOf } from '../wire/table.js';
 import type { Announcer } from './announcer.js';
-import type { Circle } from './circle.js';
+import { Budget } from './budget.js';
+import { type Circle, isLater } from './circle.js';
 import type { Context } from './context.js';
 import type { Address, Event } from './events.js';
-import type { Heads } from './heads.js';
+import type { Heads, Way } from './heads.js';
 import type { Links } from './links.js';
-import { addAddress, type Member } from './member.js';
+import { addProved, type Member } from './member.js';
 import type { Own } from './own.js';
-import { answerDelay, TokenBucket } from './pace.js';
+import { answerDelay } from './pace.js';
 import type { Pulls } from './pulls.js';
 import type { Proof } from './shelf.js';
 import { applyDelta } from './staging.js';
+import { Twin } from './twin.js';
 
-/** Questions answered in a second, each with a signature of its own. */
-const ANSWERS_PER_SECOND = 500;
+/**
+ * Questions answered in a second, for one who asks and for all, each with a signature of its own: of strangers by address (one
+ * may have many peers), of live members where they are known.
+ */
+const STRANGERS = [100, 400] as const;
+const MEMBERS = [10, 200] as const;
 /** Own epochs are not raised more often, lest two of one state folder chase each other. */
 const RAISE_GAP: Millis = 10_000;
+/** Own epochs are followed up to here: no number of starts comes so far, and above it there is room to go on raising. */
+const EPOCH_FOLLOWED = COUNTER_MAX / 2;
 
 /** An answer that waits for its moment. */
 interface Answer {
@@ -35,6 +45,9 @@ interface Answer {
   /** Bytes of the question, which the answer may not exceed. */
   size: number;
 }
+
+/** By datagram, or over the connection of a peer. */
+type Heard = { kind: 'datagram'; host: string; from: Address; multicast: boolean } | { kind: 'link'; peer: PeerId };
 
 /** The parts that hear of what was said. */
 export interface Parts {
@@ -55,10 +68,14 @@ export class Hearing {
   readonly #pulls: Pulls;
   readonly #links: Links;
   readonly #announcer: Announcer;
-  readonly #budget = new TokenBucket(ANSWERS_PER_SECOND);
+  readonly #twin: Twin;
+  readonly #strangers: Budget;
+  readonly #members: Budget;
   readonly #answers = new Map<number, Answer>();
   #answerNumber = 0;
   #raisedAt: Millis = Number.NEGATIVE_INFINITY;
+  /** Told already that an own epoch is too high to be followed. */
+  #toldWild = false;
 
   constructor({ context, heads, own, circle, pulls, links, announcer }: Parts) {
     this.#context = context;
@@ -68,13 +85,17 @@ export class Hearing {
     this.#pulls = pulls;
     this.#links = links;
     this.#announcer = announcer;
+    this.#twin = new Twin(context, () => own.heartbeatSize());
+    this.#strangers = new Budget(...STRANGERS, context.random);
+    this.#members = new Budget(...MEMBERS, context.random);
   }
 
   /** O, Q, L or C by datagram. @param from its sender */
   datagram(message: Message, from: Address, multicast: boolean): void {
-    if (message.type === 'O') this.#offer(message, { from, multicast });
+    const way: Heard = { kind: 'datagram', host: from.host, from, multicast };
+    if (message.type === 'O') this.#offer(message, way);
     else if (message.type === 'Q') this.#question(message, from, multicast);
-    else if (message.type === 'L') this.#leave(message);
+    else if (message.type === 'L') this.#leave(message, way);
     else if (message.type === 'C' && message.to === this.#context.settings.id) {
       const member = this.#circle.get(message.from);
       if (member) this.#links.called(member, formatEndpoint({ host: from.host, port: message.port }));
@@ -83,87 +104,100 @@ export class Hearing {
 
   /** O, L or N over the connection of a peer. */
   message(peer: PeerId, message: Message): void {
-    if (message.type === 'O') this.#offer(message, { link: peer });
-    else if (message.type === 'L') this.#leave(message);
-    else if (message.type === 'N') this.#links.told(message.peers);
+    if (message.type === 'O') this.#offer(message, { kind: 'link', peer });
+    else if (message.type === 'L') this.#leave(message, { kind: 'link', peer });
+    else if (message.type === 'N') this.#links.told(message.peers, peer);
   }
 
   /** Somebody's word on itself, by datagram or over its own connection. */
-  #offer(message: MessageOf<'O'>, way: { from: Address; multicast: boolean } | { link: PeerId }): void {
+  #offer(message: MessageOf<'O'>, way: Heard): void {
     const { id: me } = this.#context.settings;
     const proof: Proof = { head: message.head, sig: message.sig };
-    const head = this.#heads.check(proof, this.#context.now);
+    const head = this.#heads.check(proof, way);
     if (!head) return;
     if (head.id === me) {
-      this.#mirror(head);
+      this.#mirror(head, way);
       return;
     }
-    if (head.flags & PASSIVE || ('link' in way && way.link !== head.id)) return;
+    if (head.flags & PASSIVE || (way.kind === 'link' && way.peer !== head.id)) return;
     const known = this.#circle.get(head.id);
     if (known && head.epoch < known.head.epoch) {
-      this.#remind(known, message, way);
+      this.#remind(known, head, message, way);
       return;
     }
     const member = this.#circle.meet(head, proof, 'multicast');
     if (!member) return;
-    if ('link' in way) {
+    if (way.kind === 'link') {
       // What comes over its own connection is its own, unless it was sent before the goodbye that overtook it.
       if (member.leftEpoch >= head.epoch) return;
       member.tellsAt = this.#context.now;
-      this.#revive(member);
+      this.#revive(member, head);
       this.#links.answer(member, this.#own.heartbeat());
-    } else if (!this.#heard(member, head, way.from, way.multicast)) return;
+    } else if (!this.#heard(member, head, way)) return;
     this.#apply(member, head, message, proof);
   }
 
   /** By datagram. @returns whether it is live */
-  #heard(member: Member, head: Head, from: Address, multicast: boolean): boolean {
-    const address = formatEndpoint({ host: from.host, port: head.port });
-    if (this.#context.nonces.serialOf(head.echo, this.#context.now) > member.mark) {
+  #heard(member: Member, head: Head, { from, multicast }: Extract<Heard, { kind: 'datagram' }>): boolean {
+    const { nonces, now } = this.#context;
+    const { sign } = member;
+    if (nonces.serialOf(head.echo, now) > member.mark) {
       member.udp = from;
       member.asked.delete(formatEndpoint(from));
-      if (head.port > 0) addAddress(member, address);
-      this.#revive(member);
-    } else if (member.state === 'live' && (head.port === 0 || member.addresses.has(address))) {
-      if (head.port > 0) addAddress(member, address);
-      this.#circle.hear(member);
-    } else {
+      addProved(member, { host: from.host, port: head.port });
+      this.#revive(member, head);
+    } else if (!this.#circle.isKnownAt(member.id, from.host)) {
       // Not known to be alive, or not at this address: a copy of its words could have been sent by anyone.
       this.#circle.ask(member, from);
-      if (member.state !== 'live') return false;
+      return member.state === 'live';
+    } else if (!sign || isLater(head, sign)) {
+      addProved(member, { host: from.host, port: head.port });
+      this.#circle.hear(member, head);
     }
-    if (multicast) {
-      member.multicastAt = this.#context.now;
+    // A telling that comes after a copy of it by another way shows as well that its multicast reaches us.
+    if (multicast && !(sign && isLater(sign, head))) {
+      member.multicastAt = now;
       member.via = 'multicast';
     }
     return true;
   }
 
-  #revive(member: Member): void {
-    if (this.#circle.revive(member)) this.#links.introduce(member);
+  #revive(member: Member, head: Head): void {
+    if (this.#circle.revive(member, head)) this.#links.introduce(member);
   }
 
   /** Takes what a message brings, or sees to it that the rest is fetched. */
   #apply(member: Member, head: Head, message: MessageOf<'O'>, proof: Proof): void {
     if (this.#context.asksOnly) return;
-    if (message.offers.length > 0 && this.#circle.hasRoom(head, member.shelf)) {
+    if (message.offers.length > 0 && this.#circle.takeRoom(head, member.shelf)) {
       const applied = applyDelta(member.shelf, member.id, message.from, message.offers, head, proof);
       if (applied) this.#circle.commit(member, applied);
     }
     this.#pulls.want(member);
   }
 
-  /** My own words come back to me: my own multicast, or those of an earlier run of mine that others remember. */
-  #mirror(head: Head): void {
+  /** My own words come back to me: those of an earlier run of mine that others remember, or of one that has a copy of my key. */
+  #mirror(head: Head, way: Heard): void {
     const { shelf } = this.#own;
-    if (head.epoch < shelf.epoch || this.#context.settings.passive) return;
+    if (this.#context.settings.passive) return;
+    if (way.kind === 'datagram') this.#twin.heard(head, way.from);
+    // Two of one key would go above each other for ever.
+    if (head.epoch < shelf.epoch || this.#twin.isThere) return;
     if (head.epoch === shelf.epoch) {
       if (head.version < shelf.version) return;
       if (head.version === shelf.version && Buffer.compare(head.root, shelf.tree.root()) === 0) return;
     }
     if (this.#context.now - this.#raisedAt < RAISE_GAP) return;
-    if (this.#raisedAt > Number.NEGATIVE_INFINITY) {
-      this.#context.warn('state-in-use', 'another peer uses a copy of this state folder: each needs one of its own');
+    if (head.epoch >= EPOCH_FOLLOWED) {
+      if (!this.#toldWild) {
+        this.#context.warn(
+          'state-damaged',
+          `others have heard of a run of this peer with the number ${head.epoch}, which no later one can go above, so they do not ` +
+            `list this one: stop, remove identity.json from the state folder, and start again as a new peer`,
+        );
+      }
+      this.#toldWild = true;
+      return;
     }
     this.#raisedAt = this.#context.now;
     this.#own.raise(head.epoch + 1);
@@ -171,20 +205,26 @@ export class Hearing {
   }
 
   /** One that begins below an epoch of its own that is known here is told so, in its own words. */
-  #remind(member: Member, message: MessageOf<'O'>, way: { from: Address } | { link: PeerId }): void {
+  #remind(member: Member, said: Head, message: MessageOf<'O'>, way: Heard): void {
     const { head, sig } = member.proof;
     const answer: MessageOf<'O'> = { type: 'O', head, sig, from: member.head.version, offers: [] };
-    if ('link' in way) this.#context.tell(way.link, answer);
-    else if (this.#budget.take(this.#context.now) && encode(answer).length <= encode(message).length) {
-      this.#context.reply(way.from, answer);
+    if (way.kind === 'link') this.#context.tell(way.peer, answer);
+    else if (this.#strangers.take(way.host, this.#context.now)) {
+      if (encode(answer).length <= encode(message).length) this.#context.reply(way.from, answer);
+      // Longer than what was said, as it had more to offer then: over a connection.
+      else if (said.port > 0) this.#links.dialSome(member, formatEndpoint({ host: way.host, port: said.port }));
     }
   }
 
   #question(message: MessageOf<'Q'>, from: Address, multicast: boolean): void {
-    const { id: me, passive } = this.#context.settings;
-    if (passive || message.from === me || (message.to !== '' && message.to !== me)) return;
-    this.#links.asked(message.from);
-    if (!this.#budget.take(this.#context.now)) return;
+    const { now, nonces, settings } = this.#context;
+    const { id: me, passive } = settings;
+    if (passive || (message.to !== '' && message.to !== me)) return;
+    // My own question comes back: signed, it would look as if there were two of me.
+    if (nonces.serialOf(message.nonce, now) > 0) return;
+    if (message.from !== me) this.#links.asked(message.from);
+    const isMember = this.#circle.isKnownAt(message.from, from.host) && this.#members.take(message.from, now);
+    if (!isMember && !this.#strangers.take(from.host, now)) return;
     const number = ++this.#answerNumber;
     this.#answers.set(number, { to: from, nonce: message.nonce, size: encode(message).length });
     if (!multicast || message.to === me) this.answer(number);
@@ -203,11 +243,11 @@ export class Hearing {
     if (encode(message).length <= answer.size) this.#context.reply(answer.to, message);
   }
 
-  #leave({ id, epoch, sig }: MessageOf<'L'>): void {
+  #leave({ id, epoch, sig }: MessageOf<'L'>, way: Way): void {
     const member = this.#circle.get(id);
     if (!member || epoch < member.head.epoch) return;
     if (member.leftEpoch >= epoch) return;
-    if (!this.#heads.verify(member.head.key, leaveStatement(id, epoch), sig, this.#context.now)) return;
+    if (!this.#heads.verify(member.head, leaveStatement(id, epoch), sig, way)) return;
     this.#circle.bury(member, epoch);
     this.#pulls.gone(id);
   }
@@ -229,7 +269,7 @@ export class Hearing {
   /** A handshake proved a peer's key. */
   connected({ peer, head: packed, sig, address, dialled }: Extract<Event, { kind: 'connected' }>): void {
     const proof: Proof = { head: packed, sig };
-    const head = this.#heads.check(proof, this.#context.now);
+    const head = this.#heads.check(proof, { kind: 'handshake' });
     if (head?.id !== peer || peer === this.#context.settings.id) return;
     if (head.flags & PASSIVE) {
       this.#links.connected(peer, address.host, undefined);
@@ -249,8 +289,8 @@ export class Hearing {
     if (member.state !== 'live' && member.via !== 'multicast') {
       member.via = !dialled ? 'call' : wasDialled ? 'relay' : 'join';
     }
-    if (address.port > 0) addAddress(member, formatEndpoint(address));
-    this.#revive(member);
+    addProved(member, address);
+    this.#revive(member, head);
     this.#links.connected(peer, address.host, member);
     this.#pulls.want(member);
   }

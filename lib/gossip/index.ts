@@ -1,6 +1,7 @@
 /**
  * The index: all offers of all live peers, merged.
- * Owns the lookups by path and by content id. Always true: it shows exactly the shelves that were shown and not hidden.
+ * Owns the lookups by path and by content id. Always true: it shows exactly the shelves that were shown and not hidden, of
+ * each writer one for everyone and one that is told aside.
  * Gossip writes it; everyone else reads it.
  */
 import type { PeerId } from '../ids.js';
@@ -21,10 +22,17 @@ export interface Index extends Iterable<PeerOffer> {
   ids(): Iterable<string>;
   /** One peer's offers. */
   of(peer: PeerId): Iterable<PeerOffer>;
+  /**
+   * Whether a content is known only from offers that are not for everyone, so that it is not to be passed on.
+   * @param path where it was offered, for one whose id the offers do not tell yet
+   */
+  isAside(id: string, path: string): boolean;
 }
 
 export class LiveIndex implements Index {
   readonly #shelves = new Map<PeerId, Shelf>();
+  /** Of the same writers, the offers that are not for everyone. */
+  readonly #asides = new Map<PeerId, Shelf>();
   /** One offer by itself where there is one only, since most contents are offered once. */
   readonly #ids = new Map<string, PeerOffer | Set<PeerOffer>>();
   #size = 0;
@@ -34,16 +42,16 @@ export class LiveIndex implements Index {
   }
 
   *[Symbol.iterator](): Iterator<PeerOffer> {
-    for (const shelf of this.#shelves.values()) yield* shelf.offers();
+    for (const shelf of this.#all()) yield* shelf.offers();
   }
 
   get(peer: PeerId, path: string): PeerOffer | undefined {
-    return this.#shelves.get(peer)?.get(path);
+    return this.#shelves.get(peer)?.get(path) ?? this.#asides.get(peer)?.get(path);
   }
 
   byPath(path: string): PeerOffer[] {
     const out: PeerOffer[] = [];
-    for (const shelf of this.#shelves.values()) {
+    for (const shelf of this.#all()) {
       const offer = shelf.get(path);
       if (offer) out.push(offer);
     }
@@ -60,31 +68,52 @@ export class LiveIndex implements Index {
     return this.#ids.keys();
   }
 
-  of(peer: PeerId): Iterable<PeerOffer> {
-    return this.#shelves.get(peer)?.offers() ?? [];
+  *of(peer: PeerId): Iterable<PeerOffer> {
+    yield* this.#shelves.get(peer)?.offers() ?? [];
+    yield* this.#asides.get(peer)?.offers() ?? [];
   }
 
-  /** Shows a shelf, in place of the same writer's earlier one if need be (`change` then tells the differences). */
-  show(shelf: Shelf): void {
-    this.hide(shelf.writer);
-    this.#shelves.set(shelf.writer, shelf);
+  isAside(id: string, path: string): boolean {
+    const known = this.byId(id);
+    const isPublic = (offer: PeerOffer): boolean => this.#shelves.get(offer.peer)?.get(offer.path) === offer;
+    if (known.some(isPublic)) return false;
+    return known.length > 0 || this.byPath(path).some((offer) => !isPublic(offer));
+  }
+
+  /**
+   * Shows a shelf, in place of the same writer's earlier one if need be (`change` then tells the differences).
+   * @param aside whether it is the writer's shelf of what is not for everyone
+   */
+  show(shelf: Shelf, aside = false): void {
+    this.hide(shelf.writer, aside);
+    this.#kind(aside).set(shelf.writer, shelf);
     for (const offer of shelf.offers()) this.#add(offer);
   }
 
-  hide(writer: PeerId): void {
-    const shelf = this.#shelves.get(writer);
+  hide(writer: PeerId, aside = false): void {
+    const shelves = this.#kind(aside);
+    const shelf = shelves.get(writer);
     if (!shelf) return;
     for (const offer of shelf.offers()) this.#remove(offer);
-    this.#shelves.delete(writer);
+    shelves.delete(writer);
   }
 
   /** A shown shelf changed, or another took its place. */
-  change(shelf: Shelf, changes: readonly Change[]): void {
-    this.#shelves.set(shelf.writer, shelf);
+  change(shelf: Shelf, changes: readonly Change[], aside = false): void {
+    this.#kind(aside).set(shelf.writer, shelf);
     for (const { before, after } of changes) {
       if (before) this.#remove(before);
       if (after) this.#add(after);
     }
+  }
+
+  #kind(aside: boolean): Map<PeerId, Shelf> {
+    return aside ? this.#asides : this.#shelves;
+  }
+
+  *#all(): Generator<Shelf> {
+    yield* this.#shelves.values();
+    yield* this.#asides.values();
   }
 
   #add(offer: PeerOffer): void {

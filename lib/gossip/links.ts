@@ -22,12 +22,13 @@ const DIAL_MOST: Millis = 30_000;
 const DIAL_TIMEOUT: Millis = 10_000;
 /** Dials of one that was only told of, before it is forgotten. */
 const HEARSAY_DIALS = 5;
-/** Peers waiting to be dialled. */
-const QUEUE_MAX = 2 * NEIGHBOURS_MAX;
+/** Peers waiting to be dialled, in all, and of those that one peer told of: one who invents many keeps nobody else out. */
+const QUEUE_MAX = 4 * NEIGHBOURS_MAX;
+const QUEUE_OF_ONE_MAX = NEIGHBOURS_MAX;
 /** Those who asked by datagram lately, so that they need no neighbours told. */
 const ASKERS_MAX = 1024;
 const ASKED_LATELY: Millis = 10_000;
-/** How many of all tell of a newcomer, about. */
+/** How many of all tell of a newcomer, or tell one something that many could tell it, about. */
 const INTRODUCERS = 5;
 /** Neighbours told with a heartbeat. */
 const REMINDED = 8;
@@ -40,6 +41,8 @@ interface Dial {
   dueAt: Millis;
   /** Until when a dial is under way, 0 if none is. */
   until: Millis;
+  /** Who told of the peer, where nothing else is known of it. */
+  teller?: PeerId;
 }
 
 export class Links {
@@ -150,6 +153,11 @@ export class Links {
     this.#retry(member.id, dial, DIAL_TIMEOUT);
   }
 
+  /** Dials one that is to be told something. Of many who could, only some do. */
+  dialSome(member: Member, address: string): void {
+    if (this.#context.random() * this.#circle.size <= INTRODUCERS) this.dial(member, [address]);
+  }
+
   /** A dial's time has come: for one that is still wanted. */
   dialDue(peer: PeerId): void {
     const dial = this.#dials.get(peer);
@@ -164,19 +172,22 @@ export class Links {
   }
 
   /** Other peers in their own words, from one who tells its neighbours: those that are new are dialled, a few at a time. */
-  told(peers: readonly Neighbour[]): void {
-    const { now, random, settings } = this.#context;
+  told(peers: readonly Neighbour[], teller: PeerId): void {
+    const { random, settings } = this.#context;
+    let waiting = 0;
+    for (const dial of this.#dials.values()) if (dial.teller === teller) waiting++;
     for (const { head: packed, sig, addresses } of peers) {
-      if (this.#dials.size >= QUEUE_MAX) return;
+      if (this.#dials.size >= QUEUE_MAX || waiting >= QUEUE_OF_ONE_MAX) return;
       const proof = { head: packed, sig };
-      const head = this.#heads.check(proof, now);
+      const head = this.#heads.check(proof, { kind: 'link', peer: teller });
       if (!head || head.id === settings.id || head.flags & PASSIVE) continue;
       const member = this.#circle.meet(head, proof, 'relay');
       if (!member || member.state === 'live' || this.#linked.has(member.id)) continue;
       for (const address of addresses) if (isAddress(address)) addAddress(member, address);
       if (member.addresses.size === 0 || this.#dials.has(member.id)) continue;
-      const dial: Dial = { tries: 0, dueAt: 0, until: 0 };
+      const dial: Dial = { tries: 0, dueAt: 0, until: 0, teller };
       this.#dials.set(member.id, dial);
+      waiting++;
       this.#retry(member.id, dial, random() * Math.min(2000, 20 * peers.length));
     }
   }

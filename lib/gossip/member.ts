@@ -1,5 +1,6 @@
 import type { Via } from '../api.js';
 import type { Millis } from '../clock.js';
+import { formatEndpoint } from '../endpoint.js';
 import type { PeerId } from '../ids.js';
 import { ADDRESSES_MAX } from '../limits.js';
 import { type Head, TRACKER } from '../wire/head.js';
@@ -15,8 +16,13 @@ export interface Member {
   /** `candidate`: heard of, not shown to be alive. `live`: it answered. `gone`: it was live, and left or fell silent. */
   state: 'candidate' | 'live' | 'gone';
   via: Via;
-  /** TCP addresses, the latest heard last. Of one that is live, each was proved by an answer from there. */
+  /**
+   * TCP addresses, the latest heard last: each was proved by an answer from there or by a handshake, or was told by another
+   * peer while this one was not live.
+   */
   readonly addresses: Set<string>;
+  /** Hosts from which it has proved to speak, the latest last. */
+  readonly hosts: Set<string>;
   /** Where its datagrams come from. */
   udp: Address | undefined;
   /** Where it was asked to answer, when last, and how often in vain. */
@@ -24,6 +30,8 @@ export interface Member {
   liveSince: Millis;
   /** The last sign of life. */
   heardAt: Millis;
+  /** The newest head that was a sign of life: what is not newer is a copy, or was kept by somebody and sent again. */
+  sign: Head | undefined;
   /** When it was last heard by multicast: whom we hear, we take to hear us. */
   multicastAt: Millis;
   /** When it last told us an offer over TCP, as those do who do not hear us. */
@@ -40,6 +48,11 @@ export interface Member {
   /** The epoch in which it said goodbye, 0 if in none: of that epoch, only the answer to a nonce brings it back. */
   leftEpoch: number;
   shelf: Shelf | undefined;
+  /**
+   * What it told us aside, undefined where it told nothing. `unsureAt`: when it goes, unless the peer, whose link broke,
+   * begins anew before.
+   */
+  aside: { shelf: Shelf; unsureAt: Millis | undefined } | undefined;
 }
 
 const NEVER = Number.NEGATIVE_INFINITY;
@@ -52,10 +65,12 @@ export function newMember(head: Head, proof: Proof, via: Via, now: Millis): Memb
     state: 'candidate',
     via,
     addresses: new Set(),
+    hosts: new Set(),
     udp: undefined,
     asked: new Map(),
     liveSince: NEVER,
     heardAt: now,
+    sign: undefined,
     multicastAt: NEVER,
     tellsAt: NEVER,
     toldAt: NEVER,
@@ -65,22 +80,34 @@ export function newMember(head: Head, proof: Proof, via: Via, now: Millis): Memb
     goneAt: NEVER,
     leftEpoch: 0,
     shelf: undefined,
+    aside: undefined,
   };
 }
 
 // A host is an IP address, with a zone perhaps: a name from the network would make us ask a name server.
-const ADDRESS = /^(?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-f:.]+(?:%[\w.-]+)?\]):\d{1,5}$/i;
+const ADDRESS = /^(?:\d{1,3}(?:\.\d{1,3}){3}|\[(?=[^\]%]*:[^\]%]*:)[0-9a-f:.]+(?:%[\w.-]+)?\]):\d{1,5}$/i;
 
 /** Whether a text from the network can be an address to dial. */
 export function isAddress(text: string): boolean {
-  return ADDRESS.test(text) && Number(text.slice(text.lastIndexOf(':') + 1)) <= 65535;
+  const port = Number(text.slice(text.lastIndexOf(':') + 1));
+  return ADDRESS.test(text) && port >= 1 && port <= 65535;
+}
+
+function addLatest(all: Set<string>, one: string): void {
+  all.delete(one);
+  all.add(one);
+  if (all.size > ADDRESSES_MAX) all.delete(all.values().next().value!);
 }
 
 /** Adds an address as the latest heard; the one heard longest ago gives way. */
 export function addAddress(member: Member, address: string): void {
-  member.addresses.delete(address);
-  member.addresses.add(address);
-  if (member.addresses.size > ADDRESSES_MAX) member.addresses.delete(member.addresses.values().next().value!);
+  addLatest(member.addresses, address);
+}
+
+/** Notes that a peer has proved to speak from a host, and to listen there unless its head says that it does not. */
+export function addProved(member: Member, { host, port }: Address): void {
+  addLatest(member.hosts, host);
+  if (port > 0) addLatest(member.addresses, formatEndpoint({ host, port }));
 }
 
 /** A member's addresses, the latest heard first. */

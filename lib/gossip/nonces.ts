@@ -6,13 +6,21 @@ const USE: Millis = 2000;
 const FRESH: Millis = 10_000;
 const KEPT = 64;
 
+interface Nonce {
+  nonce: Uint8Array;
+  serial: number;
+  at: Millis;
+  /** Told to single peers only, never multicast: who repeats it was asked, or could listen in. */
+  alone: boolean;
+}
+
 /**
  * My own nonces of late. That a head repeats one of them shows that its writer was there after it was drawn.
  * One nonce serves many questions: each writer has to sign it for itself.
  */
 export class Nonces {
   readonly #draw: () => Uint8Array;
-  readonly #kept: { nonce: Uint8Array; serial: number; at: Millis }[] = [];
+  readonly #kept: Nonce[] = [];
   #serial = 0;
 
   /** @param draw 16 fresh random bytes */
@@ -25,22 +33,31 @@ export class Nonces {
     return this.#serial;
   }
 
-  /** A nonce to ask with, drawn after a mark. */
-  current(now: Millis, mark = 0): Uint8Array {
-    const newest = this.#kept.at(-1);
+  /**
+   * A nonce to ask with, drawn after a mark.
+   * @param alone for a question that one peer alone gets to see
+   */
+  current(now: Millis, mark: number, alone: boolean): Uint8Array {
+    const newest = this.#kept.findLast((kept) => kept.alone === alone);
     if (newest && newest.serial > mark && now - newest.at < USE) return newest.nonce;
     const nonce = this.#draw();
-    this.#kept.push({ nonce, serial: ++this.#serial, at: now });
+    this.#kept.push({ nonce, serial: ++this.#serial, at: now, alone });
     while (this.#kept.length > KEPT || now - this.#kept[0].at > FRESH) this.#kept.shift();
     return nonce;
   }
 
   /** The serial number of a fresh nonce of mine, or 0 where it is none. */
   serialOf(echo: Uint8Array, now: Millis): number {
-    if (echo.length !== 16) return 0;
-    for (const { nonce, serial, at } of this.#kept) {
-      if (now - at <= FRESH && Buffer.compare(nonce, echo) === 0) return serial;
-    }
-    return 0;
+    return this.#find(echo, now)?.serial ?? 0;
+  }
+
+  /** Whether it is a fresh nonce of mine that was told to single peers only. */
+  isAlone(echo: Uint8Array, now: Millis): boolean {
+    return this.#find(echo, now)?.alone === true;
+  }
+
+  #find(echo: Uint8Array, now: Millis): Nonce | undefined {
+    if (echo.length !== 16) return undefined;
+    return this.#kept.find(({ nonce, at }) => now - at <= FRESH && Buffer.compare(nonce, echo) === 0);
   }
 }

@@ -4,7 +4,7 @@
  * as it is; every message that `take` gives carries the head of the state at its own end, so that each can be checked alone.
  * Called by gossip and by the announcer.
  */
-import { DATAGRAM_MAX, OFFERS_PER_PEER_MAX } from '../limits.js';
+import { COUNTER_MAX, DATAGRAM_MESSAGE_MAX, OFFERS_PER_PEER_MAX } from '../limits.js';
 import { isFile, type Offer } from '../offer.js';
 import { encode, pack } from '../wire/codec.js';
 import { offer as offerField } from '../wire/field.js';
@@ -19,7 +19,7 @@ export const BATCH_DATAGRAMS = 4;
 /** Offers in one datagram, as its type allows. */
 const DATAGRAM_OFFERS = 64;
 /** What a head's numbers may grow by between its measuring and its signing, and the list's own header. */
-const SLACK = 40;
+const SLACK = 48;
 
 const NONE = new Uint8Array(0);
 const NOTHING = { size: 0, mtime: 0, id: null };
@@ -34,6 +34,7 @@ export class Own {
   readonly #settings: Settings;
   readonly #signer: Signer;
   #head: Proof | undefined;
+  #beat = 0;
   /** Whole datagrams of the batch that is being gathered. */
   #closed: MessageOf<'O'>[] = [];
   /** The version that the unfinished datagram follows on. */
@@ -48,7 +49,8 @@ export class Own {
   constructor(settings: Settings, signer: Signer) {
     this.#settings = settings;
     this.#signer = signer;
-    this.shelf = new Shelf(settings.id, settings.epoch);
+    // An epoch that no head can carry would make this peer invisible: what is stored may be damaged.
+    this.shelf = new Shelf(settings.id, Math.min(settings.epoch, COUNTER_MAX));
   }
 
   /** Another self was heard of with an epoch as high: go above it. */
@@ -60,7 +62,10 @@ export class Own {
     this.#tooMuch = true;
   }
 
-  /** My signed head as things are, without an echo. */
+  /**
+   * My signed head as things are, without an echo. Its beat is that of the last heartbeat: whoever asks for heads, one after
+   * another, gets none that could pass for a later sign of life.
+   */
   head(): Proof {
     this.#head ??= this.#sign(NONE);
     return this.#head;
@@ -71,6 +76,14 @@ export class Own {
     return this.#message(this.#sign(nonce), this.shelf.version, []);
   }
 
+  /** A new heartbeat: a sign of life to everyone, as no head before it has its beat. */
+  beat(): MessageOf<'O'> {
+    this.#beat++;
+    this.#head = undefined;
+    return this.heartbeat();
+  }
+
+  /** My head as a message, with the beat of the last heartbeat. */
   heartbeat(): MessageOf<'O'> {
     return this.#message(this.head(), this.shelf.version, []);
   }
@@ -142,7 +155,7 @@ export class Own {
     const offers = this.shelf.since(version, DATAGRAM_OFFERS);
     if (!offers) return undefined;
     const message = this.#message(this.head(), version, offers);
-    return encode(message).length <= DATAGRAM_MAX ? message : undefined;
+    return encode(message).length <= DATAGRAM_MESSAGE_MAX ? message : undefined;
   }
 
   #gather(offer: Offer): void {
@@ -151,21 +164,21 @@ export class Own {
     if (this.#tooMuch) return;
     if (first) this.#from = this.shelf.version;
     const size = offerSize(offer);
-    if (this.#gathered > 0 && (this.#gathered === DATAGRAM_OFFERS || this.#bytes + size > DATAGRAM_MAX)) {
+    if (this.#gathered > 0 && (this.#gathered === DATAGRAM_OFFERS || this.#bytes + size > DATAGRAM_MESSAGE_MAX)) {
       this.#close();
       if (this.#tooMuch) return;
     }
     if (this.#gathered === 0) this.#bytes = this.heartbeatSize() + SLACK;
     this.#bytes += size;
     this.#gathered++;
-    if (this.#bytes > DATAGRAM_MAX) this.#tooMuch = true;
+    if (this.#bytes > DATAGRAM_MESSAGE_MAX) this.#tooMuch = true;
   }
 
   /** Ends the unfinished datagram at the shelf's version. */
   #close(): void {
     const { version } = this.shelf;
     const message = this.#message(this.head(), this.#from, this.shelf.since(this.#from) ?? []);
-    if (this.#closed.length === BATCH_DATAGRAMS || encode(message).length > DATAGRAM_MAX) {
+    if (this.#closed.length === BATCH_DATAGRAMS || encode(message).length > DATAGRAM_MESSAGE_MAX) {
       this.#tooMuch = true;
       return;
     }
@@ -190,6 +203,7 @@ export class Own {
       flags,
       epoch,
       version,
+      beat: this.#beat,
       files,
       bytes,
       count,

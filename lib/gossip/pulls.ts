@@ -23,6 +23,13 @@ const NONE = new Uint8Array(0);
 const PULLS_MAX = 8;
 /** Nothing of an answer arrives for so long: it has failed. */
 const TIMEOUT: Millis = 10_000;
+/** An answer as slow as this after its first moments (offers in a second: some 16 KB) has failed: others wait for the place. */
+const SLOW = 200;
+const SLOW_AFTER: Millis = 30_000;
+/** Offers of one answer at most: as many as a head may speak of, with the tombstones. */
+const ANSWER_MAX = OFFERS_PER_PEER_MAX + TOMBSTONES_MAX;
+/** Offers gathered at a time of all answers; beyond it the largest gives way, so that one who sends much stops nobody else. */
+const GATHERED_MAX = 2 * ANSWER_MAX;
 const RETRY_FIRST: Millis = 500;
 const RETRY_MOST: Millis = 30_000;
 
@@ -32,6 +39,7 @@ interface Active {
   version: number;
   offers: Offer[];
   replaced: Uint8Array;
+  since: Millis;
   deadline: Millis;
 }
 
@@ -57,6 +65,8 @@ export class Pulls {
   /** Wanted, due, and waiting for one of the places. */
   readonly #waiting = new Set<PeerId>();
   #running = 0;
+  /** Offers of answers that are not whole yet. */
+  #gathered = 0;
 
   constructor(context: Context, circle: Circle, heads: Heads) {
     this.#context = context;
@@ -67,7 +77,8 @@ export class Pulls {
   /** Schedules a pull where a live peer's head is newer than what we have of it. */
   want(member: Member): void {
     if (this.#context.asksOnly || member.state !== 'live' || !isBehind(member)) return;
-    if (this.#takeEmpty(member)) return;
+    // One that follows asks the writer at least once: that is how the writer knows to tell it what is not for everyone.
+    if (!this.#context.settings.passive && this.#takeEmpty(member)) return;
     const want = this.#want(member.id);
     if (want.active || want.dueAt >= 0 || this.#waiting.has(member.id)) return;
     if (!this.#circle.hasRoom(member.head, member.shelf)) {
@@ -93,14 +104,37 @@ export class Pulls {
     const want = this.#wants.get(writer);
     const active = want?.active;
     if (!want || active?.from !== from) return;
-    active.deadline = this.#context.now + TIMEOUT;
+    const { now } = this.#context;
+    if (page.offers.length > 0) active.deadline = now + TIMEOUT;
     if (page.replaced.length > 0) active.replaced = page.replaced;
-    if (active.offers.length + page.offers.length > OFFERS_PER_PEER_MAX + TOMBSTONES_MAX) {
+    const count = active.offers.length + page.offers.length;
+    const isSlow = ((now - active.since - SLOW_AFTER) / 1000) * SLOW > count;
+    if (count > ANSWER_MAX || (isSlow && !page.last)) {
       this.#fail(writer, want);
       return;
     }
     for (const offer of page.offers) active.offers.push(offer);
+    this.#gathered += page.offers.length;
     if (page.last) this.#finish(writer, want, active, page);
+    else if (this.#gathered > GATHERED_MAX) this.#failLargest();
+  }
+
+  #failLargest(): void {
+    let largest: [PeerId, Want] | undefined;
+    let most = 0;
+    for (const [writer, want] of this.#wants) {
+      const count = want.active?.offers.length ?? 0;
+      if (count > most) [largest, most] = [[writer, want], count];
+    }
+    if (largest) this.#fail(...largest);
+  }
+
+  /** Gives back the place of a pull that is under way. */
+  #release(want: Want): void {
+    if (!want.active) return;
+    this.#gathered -= want.active.offers.length;
+    want.active = undefined;
+    this.#running--;
   }
 
   /** A pull failed on its way, or was refused. */
@@ -120,7 +154,7 @@ export class Pulls {
   /** A peer is gone: nothing more of it, nothing more from it. */
   gone(peer: PeerId): void {
     const own = this.#wants.get(peer);
-    if (own?.active) this.#running--;
+    if (own) this.#release(own);
     this.#wants.delete(peer);
     this.#waiting.delete(peer);
     for (const [writer, want] of this.#wants) if (want.active?.from === peer) this.#fail(writer, want);
@@ -150,14 +184,28 @@ export class Pulls {
   }
 
   #fill(): void {
-    for (const writer of this.#waiting) {
-      if (this.#running >= PULLS_MAX) return;
+    while (this.#running < PULLS_MAX) {
+      const writer = this.#nextWaiting();
+      if (writer === undefined) return;
       this.#waiting.delete(writer);
       const member = this.#circle.get(writer);
       const want = this.#wants.get(writer);
       if (!want || member?.state !== 'live' || !isBehind(member)) continue;
       this.#start(member, want);
     }
+  }
+
+  /** The one that has failed least often, so that those who never answer hold up nobody; of equals the one that waits longest. */
+  #nextWaiting(): PeerId | undefined {
+    let next: PeerId | undefined;
+    let least = Number.POSITIVE_INFINITY;
+    for (const writer of this.#waiting) {
+      const failures = this.#wants.get(writer)?.failures ?? 0;
+      if (failures >= least) continue;
+      [next, least] = [writer, failures];
+      if (failures === 0) break;
+    }
+    return next;
   }
 
   #start(member: Member, want: Want): void {
@@ -171,7 +219,7 @@ export class Pulls {
     const version = base && want.mode === 'delta' ? base.version : 0;
     const buckets = compare ? base.tree.hashes() : NONE;
     const deadline = this.#context.now + TIMEOUT;
-    want.active = { from, version, offers: [], replaced: NONE, deadline };
+    want.active = { from, version, offers: [], replaced: NONE, since: this.#context.now, deadline };
     this.#running++;
     this.#context.emit({ kind: 'pull', from, message: { type: 'P', writer, epoch, version, buckets } });
     this.#context.after(TIMEOUT, { kind: 'pull-timeout', writer });
@@ -189,8 +237,9 @@ export class Pulls {
   #finish(writer: PeerId, want: Want, active: Active, page: MessageOf<'D'>): void {
     const member = this.#circle.get(writer);
     const proof: Proof = { head: page.head, sig: page.sig };
-    const head = this.#heads.check(proof, this.#context.now);
-    if (!member || head?.id !== writer) {
+    const head = this.#heads.check(proof, { kind: 'link', peer: active.from });
+    // Another writer's word, or what this one said before it began anew: whoever hands that on has nothing for us.
+    if (!member || head?.id !== writer || head.epoch < member.head.epoch) {
       this.#fail(writer, want);
       return;
     }
@@ -202,7 +251,7 @@ export class Pulls {
       else this.#end(writer, want);
       return;
     }
-    const room = this.#circle.hasRoom(head, shelf);
+    const room = this.#circle.takeRoom(head, shelf);
     const applied = room ? this.#apply(member, active, head, proof) : undefined;
     if (!applied) {
       want.mode = want.mode === 'delta' ? 'buckets' : 'whole';
@@ -225,19 +274,17 @@ export class Pulls {
   }
 
   #end(writer: PeerId, want: Want): void {
-    want.active = undefined;
+    this.#release(want);
     want.failures = 0;
     want.notBefore = 0;
     want.mode = 'delta';
     want.dueAt = -1;
-    this.#running--;
     if (!want.warned) this.#wants.delete(writer);
     this.#fill();
   }
 
   #fail(writer: PeerId, want: Want): void {
-    want.active = undefined;
-    this.#running--;
+    this.#release(want);
     const wait = backoff(want.failures++, RETRY_FIRST, RETRY_MOST);
     want.notBefore = this.#context.now + wait;
     const member = this.#circle.get(writer);

@@ -3,6 +3,7 @@ import type { FileRow, PeerName } from '../api.js';
 import { HearsayError } from '../errors.js';
 import { isContentId } from '../hash.js';
 import type { PeerId } from '../ids.js';
+import { WORDS_MAX } from '../limits.js';
 import { byPath, printable } from '../names.js';
 import { isFile, type Offer, type PeerOffer } from '../offer.js';
 import { compile, fixedPart, isPattern } from './glob.js';
@@ -172,7 +173,8 @@ export function matchingPeers(text: string, peers: Iterable<PeerName>): PeerName
   const id = text.toUpperCase();
   const exact = all.filter((peer) => peer.id === id);
   if (exact.length > 0) return exact;
-  const named = all.filter((peer) => peer.name === text);
+  const name = text.normalize('NFC');
+  const named = all.filter((peer) => peer.name.normalize('NFC') === name);
   return named.length > 0 ? named : all.filter((peer) => peer.id.startsWith(id));
 }
 
@@ -234,8 +236,12 @@ function folded(text: string): string {
   return text.normalize('NFKD').replace(/\p{M}/gu, '').toLowerCase();
 }
 
-/** What `find WORD...` lists: paths in which every word occurs, whatever its case and accents. */
+/**
+ * What `find WORD...` lists: paths in which every word occurs, whatever its case and accents.
+ * @throws HearsayError `usage` where there are too many
+ */
 export function wordMatcher(words: readonly string[]): (path: string) => boolean {
+  if (words.length > WORDS_MAX) throw new HearsayError('usage', `${words.length} words; ${WORDS_MAX} are the most`);
   const wanted = words.map(folded);
   return (path) => {
     const text = folded(path);

@@ -2,6 +2,8 @@ import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject,
 import type { Millis } from '../clock.js';
 import { HearsayError } from '../errors.js';
 import { type PeerId, peerId } from '../ids.js';
+import { Latest } from '../latest.js';
+import { READY_MAX } from '../limits.js';
 
 /** Who a peer is: its id, its raw public key, and the power to sign. */
 export interface Identity {
@@ -38,9 +40,8 @@ export function identityOf(pem: string, born: Millis): Identity {
   return { id: peerId(raw, born), key: raw, sign: (statement) => sign(null, statement, key) };
 }
 
-/** Public keys made ready for verifying; as many as there are peers on a large LAN. */
-const READY_MAX = 1024;
-const ready = new Map<string, KeyObject>();
+/** Public keys made ready for verifying. */
+const ready = new Latest<string, KeyObject>(READY_MAX);
 
 /** Whether `sig` is the signature of a statement by the holder of a raw Ed25519 public key. Never throws. */
 export function verifySignature(key: Uint8Array, statement: Uint8Array, sig: Uint8Array): boolean {
@@ -49,7 +50,6 @@ export function verifySignature(key: Uint8Array, statement: Uint8Array, sig: Uin
     let object = ready.get(x);
     if (!object) {
       object = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x }, format: 'jwk' });
-      if (ready.size >= READY_MAX) ready.delete(ready.keys().next().value as string);
       ready.set(x, object);
     }
     return verify(null, statement, object, sig);

@@ -8,7 +8,7 @@ import type { Socket } from 'node:net';
 import type { Endpoint } from '../endpoint.js';
 import { asHearsayError, HearsayError } from '../errors.js';
 import type { PeerId } from '../ids.js';
-import { SEND_QUEUE_CUT, SEND_QUEUE_MAX } from '../limits.js';
+import { BLOCK, SEND_QUEUE_CUT, SEND_QUEUE_MAX, SEND_STALL_MS } from '../limits.js';
 import { decode, encode, encodeAhead } from '../wire/codec.js';
 import { FrameDecoder, framePrefix } from '../wire/frame.js';
 import { type Head, headStatement, proofStatement, readHead } from '../wire/head.js';
@@ -35,6 +35,8 @@ export interface LinkSettings {
   hello(): { head: Uint8Array; sig: Uint8Array };
   filter?: Filter;
   tracer?: Tracer;
+  /** Bytes that may be queued on each link before it is waited for, of what all may have; SEND_QUEUE_MAX without it. */
+  room?(): number;
 }
 
 /** What the other side said of itself in its hello. */
@@ -66,6 +68,11 @@ export class Link {
   readonly #handlers: LinkHandlers;
   #closed: HearsayError | undefined;
   #heardAt = 0;
+  /** When the other side last took something, or had nothing left to take. */
+  #takenAt = performance.now();
+  readonly #taken = (): void => {
+    this.#takenAt = performance.now();
+  };
   #drained: (() => void)[] = [];
 
   constructor(socket: Socket, proved: Proved, dialled: boolean, settings: LinkSettings, handlers: LinkHandlers) {
@@ -94,7 +101,19 @@ export class Link {
 
   /** Whether more may be sent without filling memory. */
   get writable(): boolean {
-    return this.#closed === undefined && this.#socket.writableLength < SEND_QUEUE_MAX;
+    if (this.#closed) return false;
+    const room = Math.min(SEND_QUEUE_MAX, this.#settings.room?.() ?? SEND_QUEUE_MAX);
+    return this.#socket.writableLength < Math.max(BLOCK, room);
+  }
+
+  /** For how long the other side has taken nothing of what waits for it, ms; 0 where nothing waits. */
+  stalledFor(now: number): number {
+    return this.queued > 0 ? now - this.#takenAt : 0;
+  }
+
+  /** Whether that is too long. */
+  isStalled(now: number): boolean {
+    return this.stalledFor(now) > SEND_STALL_MS;
   }
 
   /** Resolves when `writable`, or when the link is closed. */
@@ -116,7 +135,8 @@ export class Link {
     }
     this.#settings.tracer?.('out', this.peer, sent);
     this.usedAt = performance.now();
-    writeMessage(this.#socket, sent);
+    if (this.queued === 0) this.#taken();
+    writeMessage(this.#socket, sent, this.#taken);
     if (this.#socket.writableLength > SEND_QUEUE_CUT) {
       this.close(new HearsayError('limit', 'the other side does not read what it asked for'));
     }
@@ -124,6 +144,8 @@ export class Link {
 
   /** Takes a whole frame; called by the decoder. */
   receive(frame: Buffer): void {
+    // What came in one piece with the message that ended the link is not heard any more.
+    if (this.#closed) return;
     this.usedAt = performance.now();
     let message: Message | undefined;
     try {
@@ -146,6 +168,12 @@ export class Link {
     this.#handlers.heard(this);
   }
 
+  /** Ends it at once; what was sent last may be lost. */
+  cut(why: HearsayError): void {
+    this.close(why);
+    this.#socket.destroy();
+  }
+
   close(why: HearsayError): void {
     if (this.#closed) return;
     this.#closed = why;
@@ -165,20 +193,21 @@ export class Link {
   }
 }
 
-function writeMessage(socket: Socket, message: Message): void {
+/** @param taken called when it has left this machine */
+function writeMessage(socket: Socket, message: Message, taken?: () => void): void {
   if (message.type === 'T' || message.type === 'U') {
     const ahead = encodeAhead(message, message.data.length);
     socket.cork();
     socket.write(framePrefix(ahead.length + message.data.length));
     socket.write(ahead);
-    socket.write(message.data);
+    socket.write(message.data, taken);
     socket.uncork();
     return;
   }
   const body = encode(message);
   socket.cork();
   socket.write(framePrefix(body.length));
-  socket.write(body);
+  socket.write(body, taken);
   socket.uncork();
 }
 

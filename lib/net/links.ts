@@ -3,14 +3,21 @@
  *
  * Owns the links by peer id, and counts the connections. Always true: at most one link a peer is used; of
  * two dialled at once by both sides, both keep the one that the smaller id dialled; of every link there was, its end is
- * told. Called by the peer's drivers.
+ * told; there are at most CONNECTIONS_MAX, and where another comes, one gives its place up: of the address that has most of them
+ * the one that was used longest ago. So who only holds connections loses his own. Called by the peer's drivers.
  */
 import { setMaxListeners } from 'node:events';
-import type { Socket } from 'node:net';
+import { isIP, type Socket } from 'node:net';
 import type { Endpoint } from '../endpoint.js';
 import { asHearsayError, HearsayError } from '../errors.js';
 import type { PeerId } from '../ids.js';
-import { CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, HANDSHAKE_MS } from '../limits.js';
+import {
+  CONNECTIONS_MAX,
+  CONNECTIONS_PER_ADDRESS_MAX,
+  DIALS_AT_ONCE_MAX,
+  HANDSHAKE_MS,
+  SEND_QUEUES_MAX,
+} from '../limits.js';
 import type { Message } from '../wire/table.js';
 import { Doorway } from './doorway.js';
 import { type Link, type LinkHandlers, type LinkSettings, shakeHands } from './link.js';
@@ -31,6 +38,21 @@ const DIAL_MS = 3000;
 const STAGGER_MS = 250;
 /** Two links of one pair made within so long of each other were dialled at once. */
 const AT_ONCE_MS = 5000;
+/** How often it is looked whether somebody has stopped reading. */
+const STALL_LOOK_MS = 10_000;
+
+/** How many there may be; see limits.ts. */
+export interface LinksMost {
+  connections: number;
+  perAddress: number;
+  dials: number;
+}
+
+const MOST: LinksMost = {
+  connections: CONNECTIONS_MAX,
+  perAddress: CONNECTIONS_PER_ADDRESS_MAX,
+  dials: DIALS_AT_ONCE_MAX,
+};
 
 export class Links {
   readonly #settings: LinkSettings;
@@ -42,15 +64,20 @@ export class Links {
   readonly #doorway = new Doorway();
   /** Dialled by us, and not greeted yet. */
   readonly #greeting = new Set<Socket>();
+  /** Attempts of ours under way. */
+  #attempts = 0;
   readonly #stopping = new AbortController();
-  /** Connections that were greeted, or that we dialled. */
-  #inside = 0;
+  readonly #most: LinksMost;
+  readonly #stallTimer: NodeJS.Timeout;
   #listener: Listener | undefined;
 
-  constructor(settings: LinkSettings, transport: Transport, handlers: LinksHandlers) {
-    this.#settings = settings;
+  constructor(settings: LinkSettings, transport: Transport, handlers: LinksHandlers, most: LinksMost = MOST) {
+    // An equal part of what all may have, for each.
+    this.#settings = { ...settings, room: () => SEND_QUEUES_MAX / Math.max(1, this.#links.size) };
     this.#transport = transport;
     this.#handlers = handlers;
+    this.#most = most;
+    this.#stallTimer = setInterval(() => this.#cutStalled(), STALL_LOOK_MS).unref();
     // One for each attempt under way.
     setMaxListeners(0, this.#stopping.signal);
   }
@@ -102,7 +129,8 @@ export class Links {
   }
 
   async #dialAny(peer: PeerId, addresses: string[]): Promise<Link> {
-    const endpoints = addresses.map(parseEndpoint).filter((e): e is Endpoint => e !== undefined);
+    // These come from the network: a name among them would make us ask a name server.
+    const endpoints = addresses.map(parseEndpoint).filter((e): e is Endpoint => e !== undefined && isIP(e.host) !== 0);
     if (endpoints.length === 0) throw new HearsayError('unreachable', 'no address is known');
     const over = new AbortController();
     const signal = AbortSignal.any([over.signal, this.#stopping.signal]);
@@ -133,28 +161,34 @@ export class Links {
   /** @param signal ends an attempt that has not connected yet */
   async #dial(to: Endpoint, expected: PeerId | undefined, signal: AbortSignal): Promise<Link> {
     if (this.#stopped) throw new HearsayError('cancelled', 'this peer is stopping');
-    if (this.#inside >= CONNECTIONS_MAX) throw new HearsayError('limit', `over ${CONNECTIONS_MAX} connections`);
-    const socket = await this.#transport.connect(to, DIAL_MS, signal);
-    this.#count(socket);
-    this.#greeting.add(socket);
+    const { dials } = this.#most;
+    if (this.#attempts >= dials) throw new HearsayError('limit', `over ${dials} connections being dialled`);
+    this.#attempts++;
     try {
-      return await this.#greet(socket, true, expected);
+      const socket = await this.#transport.connect(to, DIAL_MS, signal);
+      this.#count(socket);
+      this.#greeting.add(socket);
+      try {
+        return await this.#greet(socket, true, expected);
+      } finally {
+        this.#greeting.delete(socket);
+      }
     } finally {
-      this.#greeting.delete(socket);
+      this.#attempts--;
     }
   }
 
   #accept(socket: Socket): void {
     const host = plainHost(socket.remoteAddress ?? '');
-    // Beyond the limits a newcomer is turned away at once, which costs next to nothing, and those inside stay served.
-    const isFull = this.#inside >= CONNECTIONS_MAX || (this.#byAddress.get(host) ?? 0) >= CONNECTIONS_PER_ADDRESS_MAX;
+    // Beyond what one address may have, a newcomer is turned away at once, which costs next to nothing.
+    const isFull = (this.#byAddress.get(host) ?? 0) >= this.#most.perAddress;
     socket.on('error', () => {});
     if (this.#stopped || isFull) {
       socket.destroy();
       return;
     }
     this.#doorway.enter(socket, host);
-    this.#greet(socket, false, undefined)
+    this.#greet(socket, false, undefined, this.#doorway.turn(socket, host))
       .then(() => {
         this.#doorway.leave(socket, host);
         this.#count(socket);
@@ -164,7 +198,8 @@ export class Links {
       });
   }
 
-  async #greet(socket: Socket, dialled: boolean, expected: PeerId | undefined): Promise<Link> {
+  /** @param turn when it may begin; the time runs from now on */
+  async #greet(socket: Socket, dialled: boolean, expected: PeerId | undefined, turn?: Promise<void>): Promise<Link> {
     let isLate = false;
     // One time for all of it: who is slow in TLS has less left for the rest.
     const timer = setTimeout(() => {
@@ -172,6 +207,7 @@ export class Links {
       socket.destroy();
     }, HANDSHAKE_MS);
     try {
+      await turn;
       const stream = await this.#transport.secure(socket, dialled);
       const admit = (link: Link) => this.#admit(link);
       return await shakeHands(stream, dialled, expected, this.#settings, this.#linkHandlers, admit);
@@ -189,10 +225,8 @@ export class Links {
   #count(socket: Socket): void {
     if (socket.destroyed) return;
     const host = plainHost(socket.remoteAddress ?? '');
-    this.#inside++;
     this.#byAddress.set(host, (this.#byAddress.get(host) ?? 0) + 1);
     socket.once('close', () => {
-      this.#inside--;
       const left = (this.#byAddress.get(host) ?? 1) - 1;
       if (left > 0) this.#byAddress.set(host, left);
       else this.#byAddress.delete(host);
@@ -206,6 +240,7 @@ export class Links {
       return link;
     }
     const before = this.#links.get(link.peer);
+    if (!before) this.#makeRoom();
     if (before?.open) {
       const me = this.#settings.identity.id;
       const smallerDialled = (l: Link) => l.dialled === me < l.peer;
@@ -225,6 +260,26 @@ export class Links {
     return link;
   }
 
+  /** One more is to come: where there are as many as there may be, one gives its place up. */
+  #makeRoom(): void {
+    if (this.#links.size < this.#most.connections) return;
+    const hosts = new Map<string, number>();
+    for (const { address } of this.#links.values()) hosts.set(address.host, (hosts.get(address.host) ?? 0) + 1);
+    let loser: Link | undefined;
+    for (const link of this.#links.values()) {
+      const more = loser ? (hosts.get(link.address.host) ?? 0) - (hosts.get(loser.address.host) ?? 0) : 1;
+      if (more > 0 || (more === 0 && loser && link.usedAt < loser.usedAt)) loser = link;
+    }
+    loser?.cut(new HearsayError('limit', `over ${this.#most.connections} connections, and others need one`));
+  }
+
+  #cutStalled(): void {
+    const now = performance.now();
+    for (const link of [...this.#links.values()]) {
+      if (link.isStalled(now)) link.cut(new HearsayError('limit', 'the other side does not read what it asked for'));
+    }
+  }
+
   readonly #linkHandlers: LinkHandlers = {
     message: (link, message) => this.#handlers.message(link, message),
     heard: (link) => this.#handlers.heard(link),
@@ -238,6 +293,7 @@ export class Links {
   /** Closes everything; what was sent before still leaves. */
   async close(): Promise<void> {
     this.#stopping.abort();
+    clearInterval(this.#stallTimer);
     const links = [...this.#links.values()];
     for (const link of links) link.close(new HearsayError('cancelled', 'this peer is stopping'));
     for (const socket of this.#greeting) socket.destroy();

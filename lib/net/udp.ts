@@ -103,14 +103,18 @@ export class Multicast {
     return { ...this.#sent, ...this.#queue.counters };
   }
 
-  /** Sends to everyone, on every card. What cannot be sent is counted. */
-  send(data: Uint8Array): void {
+  /**
+   * Sends to everyone, on every card. What cannot be sent is counted.
+   * @param data a function is asked for each card: what is sealed must not be the same twice, or the copy by the second
+   *   card would be taken for a replay, and that way never be known
+   */
+  send(data: Uint8Array | (() => Uint8Array)): void {
     if (this.#closed) return;
     // Without multicast no socket has a card.
     for (const { socket, card } of this.#senders.values()) {
       if (!card) continue;
       const host = card.family === 4 ? this.#options.group : `${this.#group6}%${card.zone}`;
-      this.#sendOn(socket, data, { host, port: this.#options.port });
+      this.#sendOn(socket, typeof data === 'function' ? data() : data, { host, port: this.#options.port });
     }
   }
 

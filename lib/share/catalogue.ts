@@ -102,7 +102,7 @@ export class Catalogue {
     checkNames(options.shares);
     this.#options = options;
     this.#now = options.now ?? Date.now;
-    this.#shares = options.shares.map(({ path, name }) => ({ path, name, files: 0, bytes: 0, hashed: 0 }));
+    this.#shares = options.shares.map((share) => ({ ...share, files: 0, bytes: 0, hashed: 0 }));
     this.scanned = new Promise((resolve) => {
       this.#scanned = resolve;
     });
@@ -183,9 +183,15 @@ export class Catalogue {
     return entry?.live ? entry : undefined;
   }
 
-  /** A file with this content. */
-  byId(id: string): Entry | undefined {
-    return this.#tree.byId(id);
+  /** A file with this content that fits; one that everyone may see, where there is one. */
+  byId(id: string, fits: (entry: Entry) => boolean = () => true): Entry | undefined {
+    let found: Entry | undefined;
+    for (const entry of this.#tree.allById(id)) {
+      if (!fits(entry)) continue;
+      if (!entry.share.for) return entry;
+      found ??= entry;
+    }
+    return found;
   }
 
   /** The hashes of a file's chunks, 32 bytes each, one after another; undefined while they are not known. */

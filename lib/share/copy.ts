@@ -1,13 +1,11 @@
 /**
  * What is on this machine already need not be fetched: other files with the same content, or with some of its chunks.
  */
-import { constants } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
 import { blake3 } from '../hash.js';
 import { contentId, HASH_BYTES } from '../transfer/content.js';
 import { Partial, type PartialOptions } from './partial.js';
 import { type SmallFile, writeSmall } from './partial-small.js';
-import { readAt } from './place-existing.js';
+import { openSource, readAt } from './place-existing.js';
 
 /**
  * Begins a partial from a file of this machine: cloned where the disk can, else copied; and every chunk of it compared
@@ -36,7 +34,7 @@ export async function copyLocal(from: string, options: PartialOptions, hashes: U
  */
 export async function copyChunks(from: string, partial: Partial, hashes: Uint8Array): Promise<number> {
   let bytes = 0;
-  const handle = await openQuietly(from);
+  const handle = await openSource(from);
   if (!handle) return 0;
   try {
     for (let chunk = 0; chunk < partial.have.length; chunk++) {
@@ -65,7 +63,7 @@ export async function copySmall(
   size: number,
   to: Omit<SmallFile, 'data'>,
 ): Promise<string | undefined> {
-  const handle = await openQuietly(from);
+  const handle = await openSource(from);
   if (!handle) return undefined;
   let data: Buffer | undefined;
   try {
@@ -75,15 +73,4 @@ export async function copySmall(
   }
   if (!data || contentId(size, size === 0 ? new Uint8Array(0) : blake3(data)) !== id) return undefined;
   return writeSmall({ ...to, data });
-}
-
-async function openQuietly(file: string): Promise<FileHandle | undefined> {
-  try {
-    const handle = await open(file, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
-    if ((await handle.stat()).isFile()) return handle;
-    await handle.close();
-  } catch {
-    // Gone, or not ours to read.
-  }
-  return undefined;
 }

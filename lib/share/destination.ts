@@ -5,7 +5,7 @@
 import { stat } from 'node:fs/promises';
 import { basename, dirname, join, parse, resolve, sep } from 'node:path';
 import { HearsayError } from '../errors.js';
-import { codeOf, diskError } from './place-land.js';
+import { codeOf, diskError } from './place-errors.js';
 
 /** By what a thing was asked for: decides which part of its path it keeps. */
 export type Naming =

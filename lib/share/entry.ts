@@ -7,6 +7,8 @@ export interface ShareSpec {
   path: string;
   /** The first segment of its files' paths. */
   name: string;
+  /** Names or ids of the only peers that may see it; undefined where everyone may. */
+  for?: readonly string[];
 }
 
 /** A share and what is offered of it. */

@@ -8,11 +8,13 @@
  * Owns: the journal's file. Always true: records are only appended, and a whole new journal replaces the old one by
  * rename; what it claims is a hint, and whoever reads it compares the chunks with the manifest. Called by: `Partial`.
  */
-import { constants } from 'node:fs';
-import { type FileHandle, open, rename, unlink } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { Bits } from '../bits.js';
+import { HearsayError } from '../errors.js';
 import { blake3 } from '../hash.js';
 import { CHUNKS_MAX } from '../limits.js';
+import { create, openThere, remove, replace } from './place-acts.js';
+import { type Held, type Identity, isSame } from './place-folder.js';
 
 const VERSION = 1;
 const RECORD = 16;
@@ -150,6 +152,7 @@ function decodeHeader(line: string): JournalHeader | undefined {
   } catch {
     return undefined;
   }
+  if (typeof read !== 'object' || read === null) return undefined;
   const { hearsay, version, path, name, id, size, chunkSize, pid } = read as Record<string, unknown>;
   if (hearsay !== 'journal' || version !== VERSION || typeof path !== 'string' || typeof name !== 'string') {
     return undefined;
@@ -164,14 +167,26 @@ function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
-/** Reads a journal from the disk; undefined where there is none that can be read. Follows no link. */
-export async function readJournal(file: string): Promise<JournalText | undefined> {
+/** A journal that lies on the disk. */
+export interface StoredJournal extends JournalText {
+  file: Identity;
+  /** Whose it is, as the system numbers users. */
+  uid: number;
+}
+
+/**
+ * Reads a journal from the disk; undefined where there is none that can be read, or it is another file's name too: to
+ * write to it would change that file. Follows no link.
+ * @param name of the journal, one segment
+ */
+export async function readJournal(held: Held, name: string): Promise<StoredJournal | undefined> {
   let handle: FileHandle | undefined;
   try {
-    handle = await open(file, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0));
-    const found = await handle.stat();
-    if (!found.isFile() || found.size > JOURNAL_MAX) return undefined;
-    return decodeJournal(await handle.readFile());
+    handle = await openThere(held, name, 'read');
+    const { dev, ino, size, nlink, uid } = await handle.stat({ bigint: true });
+    if (size > JOURNAL_MAX || nlink > 1n) return undefined;
+    const text = decodeJournal(await readUpTo(handle, Number(size)));
+    return text && { ...text, file: { dev, ino }, uid: Number(uid) };
   } catch {
     return undefined;
   } finally {
@@ -179,44 +194,63 @@ export async function readJournal(file: string): Promise<JournalText | undefined
   }
 }
 
+/** The first bytes of a file, however much it has grown meanwhile. */
+async function readUpTo(handle: FileHandle, length: number): Promise<Buffer> {
+  const bytes = Buffer.alloc(length);
+  let at = 0;
+  while (at < length) {
+    const { bytesRead } = await handle.read(bytes, at, length - at, at);
+    if (bytesRead === 0) break;
+    at += bytesRead;
+  }
+  return bytes.subarray(0, at);
+}
+
 /** A journal that is written to. */
 export class Journal {
-  readonly #file: string;
+  readonly #held: Held;
+  readonly #name: string;
   #handle: FileHandle | undefined;
+  #file: Identity | undefined;
   #end = 0;
   /** The last thing begun: appending and replacing happen one after the other. */
   #last: Promise<unknown> = Promise.resolve();
 
-  /** @param file absolute; its folder is checked and its lock held */
-  constructor(file: string) {
-    this.#file = file;
+  /** @param name one segment; its lock is held, and the folder until the journal is closed */
+  constructor(held: Held, name: string) {
+    this.#held = held;
+    this.#name = name;
   }
 
   /** Puts a whole new journal in place of what was there. */
   replace(header: JournalHeader, claims: Claims): Promise<void> {
     return this.#after(async () => {
       const bytes = encodeJournal(header, claims);
-      const temporary = `${this.#file}.tmp`;
+      const temporary = `${this.#name}.tmp`;
       await this.#handle?.close();
       this.#handle = undefined;
-      await unlink(temporary).catch(() => undefined);
-      const handle = await open(temporary, 'wx');
+      await remove(this.#held, temporary);
+      const handle = await create(this.#held, temporary);
       try {
         await writeWhole(handle, bytes, 0);
+        const { dev, ino } = await handle.stat({ bigint: true });
+        // Windows renames nothing that is open.
         await handle.close();
-        await rename(temporary, this.#file);
+        await replace(this.#held, temporary, this.#name, { dev, ino });
+        this.#file = { dev, ino };
       } catch (error) {
         await handle.close().catch(() => undefined);
-        await unlink(temporary).catch(() => undefined);
+        await remove(this.#held, temporary);
         throw error;
       }
       this.#end = bytes.length;
     });
   }
 
-  /** Goes on with the journal that is there. @param end as `decodeJournal` gave it */
-  resume(end: number): void {
+  /** Goes on with the journal that is there, as `readJournal` gave it. */
+  resume({ end, file }: StoredJournal): void {
     this.#end = end;
+    this.#file = file;
   }
 
   /** Notes that a chunk is written. @param hash its BLAKE3 hash */
@@ -224,11 +258,25 @@ export class Journal {
     return this.#after(async () => {
       const record = Buffer.alloc(RECORD);
       putRecord(record, 0, chunk, hash);
-      this.#handle ??= await open(this.#file, constants.O_RDWR | (constants.O_NOFOLLOW ?? 0));
+      this.#handle ??= await this.#open();
       // Where this fails the next record goes over it, so that a torn one never shifts those after it.
       await writeWhole(this.#handle, record, this.#end);
       this.#end += RECORD;
     });
+  }
+
+  /** Opens the journal for appending, if it is still the one that was written or read. */
+  async #open(): Promise<FileHandle> {
+    const handle = await openThere(this.#held, this.#name, 'write');
+    try {
+      const found = await handle.stat({ bigint: true });
+      if (this.#file && isSame(found, this.#file)) return handle;
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
+    await handle.close();
+    throw new HearsayError('in-the-way', `${this.#held.tell(this.#name)} was exchanged while it was written`);
   }
 
   async close(): Promise<void> {

@@ -10,19 +10,19 @@
 import { randomBytes } from 'node:crypto';
 import {
   closeSync,
-  constants,
   fstatSync,
-  openSync,
+  futimesSync,
   readFileSync,
   readlinkSync,
   readSync,
-  unlinkSync,
-  utimesSync,
+  type Stats,
   writeSync,
 } from 'node:fs';
 import { hostname } from 'node:os';
 import { HearsayError } from '../errors.js';
-import { codeOf, diskError, removeNow } from './place-land.js';
+import { createNow, openNow, removeNow } from './place-acts.js';
+import { codeOf } from './place-errors.js';
+import type { Folder, Held } from './place-folder.js';
 
 /** A holder shows so often that it lives, for those who cannot ask after its process. */
 const BEAT_MS = 60_000;
@@ -107,21 +107,26 @@ interface Found {
   age: number;
 }
 
-function readLock(file: string): Found | undefined {
+/** Reads a lock; undefined where there is none. @throws HearsayError `in-the-way` where something else has its name */
+function readLock(held: Held, name: string): Found | undefined {
   let fd: number;
   try {
-    fd = openSync(file, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0));
+    fd = openNow(held, name, 'read');
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return undefined;
-    throw diskError(error, file);
+    throw held.failure(name, error);
   }
   try {
-    const bytes = Buffer.alloc(LINE_MAX);
-    const length = tried(() => readSync(fd, bytes, 0, LINE_MAX, 0), 0);
-    return { line: parseLock(bytes.toString('latin1', 0, length)), age: Math.abs(Date.now() - fstatSync(fd).mtimeMs) };
+    return { line: lineIn(fd), age: Math.abs(Date.now() - fstatSync(fd).mtimeMs) };
   } finally {
     closeSync(fd);
   }
+}
+
+function lineIn(fd: number): LockLine | undefined {
+  const bytes = Buffer.alloc(LINE_MAX);
+  const length = tried(() => readSync(fd, bytes, 0, LINE_MAX, 0), 0);
+  return parseLock(bytes.toString('latin1', 0, length));
 }
 
 /** Whether the writer of a lock file is surely, or as good as surely, no more. */
@@ -131,7 +136,7 @@ function isDead(found: Found): boolean {
   const us = ourLine(line.token);
   if (line.host !== us.host) return age > SILENT_MS;
   if (line.pid === us.pid) {
-    if (held.has(line.token)) return false;
+    if (locks.has(line.token)) return false;
     // Of this process but not of this thread, or of an earlier one that had its number.
     return line.started !== us.started || Math.abs(line.born - us.born) > SAME_START_MS;
   }
@@ -151,85 +156,110 @@ function busy(file: string, line: LockLine | undefined): HearsayError {
  * Removes a dead one's lock. Who does so holds a second lock for those few calls: the dead cannot come back, so nothing
  * but another remover could put a living one's lock in its place between the look and the removal.
  */
-function removeDead(file: string): void {
-  const removing = `${file}.tmp`;
+function removeDead(held: Held, name: string): void {
+  const removing = `${name}.tmp`;
   try {
-    closeSync(openSync(removing, 'wx'));
+    closeSync(createNow(held, removing));
   } catch (error) {
-    if (codeOf(error) !== 'EEXIST') throw diskError(error, file);
-    const found = readLock(removing);
+    if (codeOf(error) !== 'EEXIST') throw held.failure(name, error);
+    const found = readLock(held, removing);
     // Killed within those few calls.
-    if (found && found.age > UNWRITTEN_MS) removeNow(removing);
+    if (found && found.age > UNWRITTEN_MS) removeNow(held, removing);
     return;
   }
   try {
-    const found = readLock(file);
-    if (found && isDead(found)) removeNow(file);
+    const found = readLock(held, name);
+    if (found && isDead(found)) removeNow(held, name);
   } finally {
-    removeNow(removing);
+    removeNow(held, removing);
   }
 }
 
-const held = new Map<string, Lock>();
+const locks = new Map<string, Lock>();
 let beat: NodeJS.Timeout | undefined;
 
 function beatAll(): void {
-  for (const lock of held.values()) lock.beat();
+  for (const lock of locks.values()) lock.beat();
 }
 
-/** A lock that this process holds. */
+/** A lock that this process holds, in a folder that it keeps open. */
 export class Lock {
-  readonly file: string;
+  /** The lock file as we made it: whose it is, and its permissions, are those of our files here. */
+  readonly made: Stats;
+  readonly #held: Held;
+  readonly #name: string;
   readonly #token: string;
   #lost = false;
 
-  private constructor(file: string, token: string) {
-    this.file = file;
+  private constructor(held: Held, name: string, token: string, made: Stats) {
+    this.#held = held;
+    this.#name = name;
     this.#token = token;
+    this.made = made;
   }
 
   /**
    * Takes the lock, or fails at once.
-   * @throws HearsayError `busy` naming the process that holds it, or what the disk says
+   * @param name the lock file's, one segment
+   * @throws HearsayError `busy` naming the process that holds it, `in-the-way` where something that is no lock has the
+   * name, or what the disk says
    */
-  static take(file: string): Lock {
+  static take(folder: Folder, name: string): Lock {
+    const held = folder.hold();
+    try {
+      return Lock.#take(held, name);
+    } catch (error) {
+      held.release();
+      throw error;
+    }
+  }
+
+  static #take(held: Held, name: string): Lock {
     const token = randomBytes(8).toString('hex');
     let found: Found | undefined;
     for (let tries = 0; tries < TRIES; tries++) {
       try {
-        const fd = openSync(file, 'wx');
-        try {
-          writeSync(fd, lockText(ourLine(token)));
-        } catch (error) {
-          unlinkSync(file);
-          throw error;
-        } finally {
-          closeSync(fd);
-        }
-        const lock = new Lock(file, token);
-        held.set(token, lock);
+        const lock = new Lock(held, name, token, write(held, name, lockText(ourLine(token))));
+        locks.set(token, lock);
         beat ??= setInterval(beatAll, BEAT_MS).unref();
         return lock;
       } catch (error) {
-        if (codeOf(error) !== 'EEXIST') throw diskError(error, file);
+        if (codeOf(error) !== 'EEXIST') throw held.failure(name, error);
       }
-      found = readLock(file);
+      found = readLock(held, name);
       if (!found) continue;
-      if (!isDead(found)) throw busy(file, found.line);
-      removeDead(file);
+      if (!isDead(found)) throw busy(held.tell(name), found.line);
+      removeDead(held, name);
     }
-    throw busy(file, found?.line);
+    throw busy(held.tell(name), found?.line);
   }
 
   /** Shows that we live, and sees whether the lock was taken from us while this process stood still. */
   beat(): void {
-    if (this.holds()) tried(() => utimesSync(this.file, new Date(), new Date()), undefined);
+    this.#read((fd) => tried(() => futimesSync(fd, new Date(), new Date()), undefined));
   }
 
   /** Whether the lock is still ours. */
   holds(): boolean {
-    this.#lost ||= tried(() => readLock(this.file)?.line?.token !== this.#token, false);
+    this.#read(() => undefined);
     return !this.#lost;
+  }
+
+  /** Looks at the lock file; calls back with it open where it is still ours. */
+  #read(ours: (fd: number) => void): void {
+    if (this.#lost) return;
+    let fd: number | undefined;
+    try {
+      fd = openNow(this.#held, this.#name, 'write');
+      if (lineIn(fd)?.token === this.#token) ours(fd);
+      else this.#lost = true;
+    } catch (error) {
+      // Gone, or a link in its place; other errors, such as too many open files, say nothing of the lock.
+      const code = codeOf(error);
+      if (code === 'ENOENT' || code === 'ELOOP') this.#lost = true;
+    } finally {
+      if (fd !== undefined) closeSync(fd);
+    }
   }
 
   /** Whether a beat found that the lock was taken from us. Costs nothing. */
@@ -239,11 +269,25 @@ export class Lock {
 
   /** Gives the lock back. */
   release(): void {
-    if (!held.delete(this.#token)) return;
-    if (this.holds()) removeNow(this.file);
-    if (held.size === 0 && beat) {
+    if (!locks.delete(this.#token)) return;
+    if (this.holds()) removeNow(this.#held, this.#name);
+    this.#held.release();
+    if (locks.size === 0 && beat) {
       clearInterval(beat);
       beat = undefined;
     }
+  }
+}
+
+function write(held: Held, name: string, text: string): Stats {
+  const fd = createNow(held, name);
+  try {
+    writeSync(fd, text);
+    return fstatSync(fd);
+  } catch (error) {
+    removeNow(held, name);
+    throw error;
+  } finally {
+    closeSync(fd);
   }
 }

@@ -3,26 +3,27 @@
  * calls, which for a few KiB cost a third less than handing each to another thread and back, in slices short enough
  * that the network is not kept waiting.
  */
-import { closeSync, fchmodSync, fstatSync, fsyncSync, futimesSync, openSync, writeSync } from 'node:fs';
+import { closeSync, fchmodSync, fstatSync, fsyncSync, futimesSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { HearsayError } from '../errors.js';
 import type { FinishOptions } from './partial.js';
 import { temporaryName } from './partial-names.js';
-import { diskError, executableMode, isPassing, land, landNow, removeNow, utimeOf } from './place-land.js';
+import { createNow, removeNow } from './place-acts.js';
+import { diskError } from './place-errors.js';
+import type { Folder, Held } from './place-folder.js';
+import { executableMode, isPassing, land, landNow, utimeOf } from './place-land.js';
 
 /** Milliseconds of work before the event loop has a turn. */
 const SLICE_MS = 5;
 
 export interface SmallFile extends FinishOptions {
-  /** Absolute, made and checked. */
-  folder: string;
+  /** Where it goes: a `Spot`'s. */
+  folder: Folder;
   /** The final name in it: one segment. */
   name: string;
   /** The verified content. */
   data: Uint8Array;
-  /** Looks whether the folder is still the checked one: `Spot.check`. */
-  check?: () => void;
 }
 
 /**
@@ -39,34 +40,49 @@ export async function writeSmall(file: SmallFile): Promise<string> {
 /** Writes many small files. The result has, in order, where each file is, or why it is not. */
 export async function writeSmallBatch(files: readonly SmallFile[]): Promise<(string | HearsayError)[]> {
   const results: (string | HearsayError)[] = [];
+  let held: Held | undefined;
   let began = performance.now();
-  for (const file of files) {
-    const target = join(file.folder, file.name);
-    try {
-      const temporary = writeHidden(file);
+  try {
+    for (const file of files) {
+      const target = join(file.folder.path, file.name);
       try {
-        await settle(file, temporary, target);
-        results.push(target);
+        if (held?.folder !== file.folder) {
+          held?.release();
+          held = undefined;
+          held = file.folder.hold();
+          // Once in a slice: an exchange between this look and the landing is no other than one just after the landing.
+          file.folder.check();
+        }
+        const temporary = writeHidden(held, file);
+        try {
+          await settle(held, file, temporary);
+          results.push(target);
+        } catch (error) {
+          removeNow(held, temporary);
+          throw error;
+        }
       } catch (error) {
-        removeNow(temporary);
-        throw error;
+        results.push(held?.failure(file.name, error) ?? diskError(error, target));
+        held?.release();
+        held = undefined;
       }
-    } catch (error) {
-      results.push(diskError(error, target));
+      if (performance.now() - began > SLICE_MS) {
+        held?.release();
+        held = undefined;
+        await nextTurn();
+        began = performance.now();
+      }
     }
-    if (performance.now() - began > SLICE_MS) {
-      await nextTurn();
-      began = performance.now();
-    }
+  } finally {
+    held?.release();
   }
   return results;
 }
 
-/** Writes the content under a temporary name, with its time and permissions. Returns that name, absolute. */
-function writeHidden(file: SmallFile): string {
-  file.check?.();
-  const temporary = join(file.folder, temporaryName());
-  const fd = openSync(temporary, 'wx');
+/** Writes the content under a temporary name, with its time and permissions. Returns that name. */
+function writeHidden(held: Held, file: SmallFile): string {
+  const temporary = temporaryName();
+  const fd = createNow(held, temporary);
   try {
     const { data } = file;
     for (let at = 0; at < data.length; ) at += writeSync(fd, data, at, data.length - at);
@@ -77,7 +93,7 @@ function writeHidden(file: SmallFile): string {
     }
     if (file.sync) fsyncSync(fd);
   } catch (error) {
-    removeNow(temporary);
+    removeNow(held, temporary);
     throw error;
   } finally {
     closeSync(fd);
@@ -95,12 +111,12 @@ function quietly(call: () => void): void {
 }
 
 /** Only where Windows asks for patience does this wait. */
-function settle(file: SmallFile, temporary: string, target: string): Promise<void> | undefined {
+function settle(held: Held, { name, overwrite }: SmallFile, temporary: string): Promise<void> | undefined {
   try {
-    landNow(temporary, target, file.overwrite);
+    landNow(held, temporary, name, overwrite);
     return undefined;
   } catch (error) {
     if (!isPassing(error)) throw error;
-    return land(temporary, target, file.overwrite, () => file.check?.());
+    return land(held, { from: temporary, to: name, overwrite });
   }
 }

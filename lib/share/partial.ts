@@ -1,12 +1,13 @@
 /**
  * A file while it is received: hidden, beside its final name, with a journal of the chunks that are there.
  *
- * Owns: the partial's content, journal and lock. Always true: the final name appears only for a complete file, at once;
+ * Owns: the partial's content, journal and lock, and holds their folder. Always true: the final name appears only for a complete file, at once;
  * `have` are chunks that were verified or written by this process, `claimed` adds those that an earlier journal speaks
  * of and nobody has looked at yet; a chunk that is being written is in neither; after `finish`, `keep` or `discard`
  * nothing is open.
- * Called by: whoever receives files, with a folder that `Place` has checked.
+ * Called by: whoever receives files, with a folder that `Place` has entered.
  */
+import type { BigIntStats } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Bits } from '../bits.js';
@@ -16,11 +17,15 @@ import { CHUNKS_MAX } from '../limits.js';
 import { HASH_BYTES } from '../transfer/content.js';
 import { type Claims, type Journal, writeWhole } from './journal.js';
 import { Lock } from './partial-lock.js';
-import { hiddenNames } from './partial-names.js';
+import { type HiddenNames, hiddenNames } from './partial-names.js';
 import { headerOf, type Opened, openFiles, type PartialOptions } from './partial-open.js';
 import { sweepOnce } from './partial-sweep.js';
+import { removeNow } from './place-acts.js';
+import { diskError } from './place-errors.js';
 import { readAt } from './place-existing.js';
-import { diskError, executableMode, land, removeNow, utimeOf } from './place-land.js';
+import type { Held } from './place-folder.js';
+import { executableMode, land, utimeOf } from './place-land.js';
+import { nameFault } from './place-names.js';
 
 export type { PartialOptions } from './partial-open.js';
 
@@ -44,8 +49,8 @@ export class Partial {
   /** Chunks that may be read, served and counted. */
   readonly have: Bits;
   readonly #options: PartialOptions;
-  readonly #file: string;
-  readonly #journalFile: string;
+  readonly #held: Held;
+  readonly #names: HiddenNames;
   readonly #claims: Claims;
   readonly #journal: Journal;
   readonly #data: FileHandle;
@@ -54,13 +59,14 @@ export class Partial {
   readonly #pending = new Set<Promise<unknown>>();
   #closed = false;
 
-  private constructor(options: PartialOptions, lock: Lock, files: [string, string], opened: Opened) {
-    this.target = join(options.folder, options.name);
+  private constructor(options: PartialOptions, held: Held, lock: Lock, names: HiddenNames, opened: Opened) {
+    this.target = join(options.folder.path, options.name);
     this.size = options.size;
     this.chunkSize = options.chunkSize;
     this.#options = options;
+    this.#held = held;
     this.#lock = lock;
-    [this.#file, this.#journalFile] = files;
+    this.#names = names;
     this.#data = opened.data;
     this.#journal = opened.journal;
     this.#claims = opened.claims;
@@ -75,22 +81,24 @@ export class Partial {
    */
   static async open(options: PartialOptions): Promise<Partial> {
     const { folder, name, size, chunkSize } = options;
-    if (/[/\0]/.test(name) || name === '' || name === '.' || name === '..') {
-      throw new HearsayError('bad-name', `${name}: not a name`);
-    }
+    const fault = nameFault(name, process.platform);
+    if (fault) throw new HearsayError('bad-name', `${name}: ${fault}`);
     if (Math.ceil(size / chunkSize) > CHUNKS_MAX) {
       throw new HearsayError('limit', `${options.path}: more than ${CHUNKS_MAX} chunks`);
     }
     await sweepOnce(folder);
     const names = hiddenNames(name);
-    options.check?.();
-    const lock = Lock.take(join(folder, names.lock));
-    const files: [string, string] = [join(folder, names.part), join(folder, names.journal)];
+    folder.check();
+    const held = folder.hold();
+    let lock: Lock | undefined;
     try {
-      return new Partial(options, lock, files, await openFiles(options, lock.file, files));
+      lock = Lock.take(folder, names.lock);
+      return new Partial(options, held, lock, names, await openFiles(options, held, lock, names));
     } catch (error) {
-      lock.release();
-      throw diskError(error, files[0]);
+      const failure = held.failure(names.part, error);
+      lock?.release();
+      held.release();
+      throw failure;
     }
   }
 
@@ -160,7 +168,7 @@ export class Partial {
       await writeWhole(this.#data, data, chunk * this.chunkSize);
       await this.#journal.append(chunk, hash);
     } catch (error) {
-      throw diskError(error, this.target);
+      throw this.#held.failure(this.#options.name, error);
     }
     this.#claims.add(chunk, hash);
     this.have.add(chunk);
@@ -200,19 +208,23 @@ export class Partial {
         const missing = this.have.length - this.have.count;
         throw new HearsayError('wrong-content', `${this.#options.path}: ${missing} chunks are missing`);
       }
+      let whole: BigIntStats;
       try {
         await this.#data.truncate(this.size);
         await dress(this.#data, options);
         if (options.sync || this.size > this.chunkSize) await this.#data.sync();
+        whole = await this.#data.stat({ bigint: true });
       } catch (error) {
         throw diskError(error, this.target);
       }
       await this.#closeFiles();
-      await land(this.#file, this.target, options.overwrite, () => {
+      const check = () => {
         if (!this.#lock.holds()) throw this.#lostError();
-        this.#options.check?.();
-      });
-      removeNow(this.#journalFile);
+        this.#held.folder.check();
+      };
+      const { overwrite } = options;
+      await land(this.#held, { from: this.#names.part, to: this.#options.name, overwrite, whole, check });
+      removeNow(this.#held, this.#names.journal);
     } finally {
       await this.#end();
     }
@@ -236,8 +248,8 @@ export class Partial {
   async #remove(): Promise<void> {
     await this.#closeFiles();
     if (this.#lock.holds()) {
-      removeNow(this.#file);
-      removeNow(this.#journalFile);
+      removeNow(this.#held, this.#names.part);
+      removeNow(this.#held, this.#names.journal);
     }
     await this.#end();
   }
@@ -276,6 +288,7 @@ export class Partial {
   async #end(): Promise<void> {
     await this.#closeFiles();
     this.#lock.release();
+    this.#held.release();
   }
 }
 

@@ -2,7 +2,9 @@ import { constants } from 'node:fs';
 import { type FileHandle, lstat, open } from 'node:fs/promises';
 import { blake3 } from '../hash.js';
 import { chunkCount, chunkLength, contentId, HASH_BYTES } from '../transfer/content.js';
-import { codeOf, diskError } from './place-land.js';
+import { openThere } from './place-acts.js';
+import { codeOf, diskError } from './place-errors.js';
+import type { Folder, Held } from './place-folder.js';
 
 /** What stands where a file is to go. `not-a-file` is a folder, a link, or something that has no content. */
 export type Existing = 'same' | 'different' | 'absent' | 'not-a-file';
@@ -10,29 +12,33 @@ export type Existing = 'same' | 'different' | 'absent' | 'not-a-file';
 /**
  * Compares what has a file's place with the file. Reads it only where the size fits, chunk by chunk. A link is not
  * followed: it is no file, whatever it points to.
- * @param file absolute
  * @param id content id of the file that is to come; null while it is not known, and nothing is the same
  */
-export async function compareExisting(file: string, size: number, id: string | null): Promise<Existing> {
+export async function compareExisting(
+  { folder, name }: { folder: Folder; name: string },
+  size: number,
+  id: string | null,
+): Promise<Existing> {
+  const held = folder.hold();
   try {
-    const found = await lstat(file);
+    const found = await lstat(held.at(name));
     if (!found.isFile()) return 'not-a-file';
     if (found.size !== size) return 'different';
+    return id !== null && (await idOfFile(held, name, size)) === id ? 'same' : 'different';
   } catch (error) {
-    // A file where a folder of the path must be leaves this place empty too.
-    if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return 'absent';
-    throw diskError(error, file);
+    if (codeOf(error) === 'ENOENT') return 'absent';
+    throw diskError(error, held.tell(name));
+  } finally {
+    held.release();
   }
-  return id !== null && (await idOfFile(file, size)) === id ? 'same' : 'different';
 }
 
-/** The content id of a file, or undefined where it cannot be read as a file of this size. Does not follow a link. */
-async function idOfFile(file: string, size: number): Promise<string | undefined> {
+/** The content id of a file, or undefined where it cannot be read as a file of this size. */
+async function idOfFile(held: Held, name: string, size: number): Promise<string | undefined> {
   const hashes = new Uint8Array(chunkCount(size) * HASH_BYTES);
   let handle: FileHandle | undefined;
   try {
-    handle = await open(file, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0));
-    if (!(await handle.stat()).isFile()) return undefined;
+    handle = await openThere(held, name, 'read');
     let position = 0;
     for (let chunk = 0; chunk < chunkCount(size); chunk++) {
       const data = await readAt(handle, position, chunkLength(size, chunk));
@@ -58,4 +64,20 @@ export async function readAt(handle: FileHandle, position: number, length: numbe
     at += bytesRead;
   }
   return data;
+}
+
+/**
+ * Opens a file of this machine to read it, where it is one; a link to one will do, for what is read is compared with a
+ * hash. Never waits for a pipe.
+ * @param file absolute
+ */
+export async function openSource(file: string): Promise<FileHandle | undefined> {
+  try {
+    const handle = await open(file, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
+    if ((await handle.stat()).isFile()) return handle;
+    await handle.close();
+  } catch {
+    // Gone, or not ours to read.
+  }
+  return undefined;
 }

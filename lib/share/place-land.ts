@@ -1,79 +1,76 @@
-/** Putting a complete file in its place, and what the disk's own errors mean there. */
-import { linkSync, lstatSync, renameSync, unlinkSync } from 'node:fs';
+/** Putting a complete file in its place. */
+import { type BigIntStats, linkSync, lstatSync, renameSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { asHearsayError, type Code, HearsayError } from '../errors.js';
-
-/** Codes of the system that mean something particular where a name is made. */
-const MEANING: Record<string, Code> = {
-  EEXIST: 'exists',
-  EINVAL: 'bad-name',
-  ELOOP: 'in-the-way',
-  ENOTDIR: 'in-the-way',
-  EISDIR: 'in-the-way',
-  ENOTEMPTY: 'in-the-way',
-};
+import { HearsayError } from '../errors.js';
+import { mustHaveLanded, removeNow } from './place-acts.js';
+import { codeOf } from './place-errors.js';
+import { type Held, type Identity, isSame } from './place-folder.js';
 
 /** Windows: an indexer or a virus scanner has the file open for a moment. */
 const PASSING = new Set(['EPERM', 'EACCES', 'EBUSY']);
 const PASSING_TRIES = 6;
 
-/** The system's code of something thrown, or undefined. */
-export function codeOf(thrown: unknown): string | undefined {
-  const code = (thrown as { code?: unknown } | null)?.code;
-  return typeof code === 'string' ? code : undefined;
-}
-
-/** What a disk error means for the file that was to be written: a HearsayError that names the file. */
-export function diskError(thrown: unknown, file: string): HearsayError {
-  if (thrown instanceof HearsayError) return thrown;
-  const code = codeOf(thrown);
-  const known = code === undefined ? undefined : MEANING[code];
-  // Without a code of the system it is not the disk that speaks.
-  const error = known ? new HearsayError(known, '') : asHearsayError(thrown, code ? 'not-writable' : 'failed');
-  const text = thrown instanceof Error ? thrown.message.replace(/, \w+( '.*)?$/s, '') : String(thrown);
-  return new HearsayError(error.code, `${file}: ${text}`, { cause: thrown });
-}
-
 /**
  * Gives a complete file its final name, at once and whole: the name never stands for half a file.
  * Without `overwrite` by a hard link, which fails where something is, and else, on disks without them, by a look and a
- * rename. With it by a rename, which replaces a link itself and never what it points to.
- * @param from the hidden file, on the same disk as `to`
+ * rename. With it by a rename, which replaces what has the name, be it a link or one of several names of a file, and
+ * never writes into it.
+ * @param from the hidden file's name, in the same folder
+ * @param whole which file that must be, where that is not sure
  * @throws HearsayError `exists`, `in-the-way` where a folder has the name, or what the disk says
  */
-export function landNow(from: string, to: string, overwrite: boolean): void {
+export function landNow(held: Held, from: string, to: string, overwrite: boolean, whole?: Identity): void {
+  const [source, target] = [held.at(from), held.at(to)];
   try {
-    if (!overwrite) {
-      try {
-        linkSync(from, to);
-      } catch (error) {
-        if (codeOf(error) === 'EEXIST' || lstatSync(to, { throwIfNoEntry: false })) throw taken(to);
-        renameSync(from, to);
-        return;
+    let made: BigIntStats | undefined;
+    if (whole || !held.isSure) {
+      made = lstatSync(source, { bigint: true });
+      if (!made.isFile() || (whole && !isSame(made, whole))) {
+        throw new HearsayError('in-the-way', `${held.tell(from)} is not what was received any more`);
       }
-      removeNow(from);
-      return;
     }
-    renameSync(from, to);
+    held.before('land', to);
+    if (overwrite) {
+      renameSync(source, target);
+    } else {
+      try {
+        linkSync(source, target);
+      } catch (error) {
+        if (codeOf(error) === 'EEXIST' || lstatSync(target, { throwIfNoEntry: false })) throw taken(held, to);
+        renameSync(source, target);
+      }
+    }
+    mustHaveLanded(held, to, made);
+    if (!overwrite) removeNow(held, from);
   } catch (error) {
     if (error instanceof HearsayError) throw error;
-    if (lstatSync(to, { throwIfNoEntry: false })?.isDirectory()) throw taken(to);
-    throw diskError(error, to);
+    if (lstatSync(target, { throwIfNoEntry: false })?.isDirectory()) throw taken(held, to);
+    throw held.failure(to, error);
   }
 }
 
-function taken(to: string): HearsayError {
-  return lstatSync(to, { throwIfNoEntry: false })?.isDirectory()
-    ? new HearsayError('in-the-way', `${to} is a folder, where a file must go`)
-    : new HearsayError('exists', `${to} is there already`);
+function taken(held: Held, to: string): HearsayError {
+  return lstatSync(held.at(to), { throwIfNoEntry: false })?.isDirectory()
+    ? new HearsayError('in-the-way', `${held.tell(to)} is a folder, where a file must go`)
+    : new HearsayError('exists', `${held.tell(to)} is there already`);
+}
+
+export interface Landing {
+  from: string;
+  to: string;
+  overwrite: boolean;
+  /** Which file it must be, where that is not sure. */
+  whole?: Identity;
+  /** Looks just before whether it may still land. @throws HearsayError */
+  check?: () => void;
 }
 
 /** As `landNow`, but waits a little where Windows says that another program has the file open. */
-export async function land(from: string, to: string, overwrite: boolean, check: () => void): Promise<void> {
+export async function land(held: Held, { from, to, overwrite, whole, check }: Landing): Promise<void> {
   for (let tries = 1; ; tries++) {
     try {
-      check();
-      landNow(from, to, overwrite);
+      check?.();
+      landNow(held, from, to, overwrite, whole);
       return;
     } catch (error) {
       if (tries === PASSING_TRIES || !isPassing(error)) throw error;
@@ -86,15 +83,6 @@ export async function land(from: string, to: string, overwrite: boolean, check: 
 export function isPassing(error: unknown): boolean {
   const cause = error instanceof HearsayError ? error.cause : error;
   return process.platform === 'win32' && PASSING.has(codeOf(cause) ?? '');
-}
-
-/** Removes a hidden file if it can: what stays behind is swept later. */
-export function removeNow(file: string): void {
-  try {
-    unlinkSync(file);
-  } catch {
-    // Gone already, or held open by another program; `sweep` comes back to it.
-  }
 }
 
 /**

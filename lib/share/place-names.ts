@@ -3,7 +3,7 @@
  * handed in, so that the rules of all are tested on each.
  *
  * Sources: "Naming Files, Paths, and Namespaces" (Microsoft) for Windows; Git's path.c and compat/precompose_utf8 for
- * short names and for what macOS ignores in names.
+ * what macOS ignores in names; Linux's fs/unicode for what a folder that folds case takes for one.
  */
 import { pathFault, segmentFault } from '../names.js';
 import { isHidden } from './partial-names.js';
@@ -13,19 +13,23 @@ const WINDOWS_FORBIDDEN = /[<>:"|?*\\]/;
 const WINDOWS_CONTROL = /[\x01-\x1f]/;
 // A device keeps its meaning with any extension, and with spaces before it; the superscript digits count as digits.
 const WINDOWS_DEVICE = /^(?:con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³]) *(?:\.|$)/i;
-// The short name (8.3) under which Windows would find a hidden file of ours.
-const WINDOWS_SHORT_HIDDEN = /^he[0-9a-z]{2,4}~[0-9]+\.(?:par|jou|loc|tmp)$/i;
+// A short name (8.3), under which Windows would find another file: one of ours, or one that came with it.
+const WINDOWS_SHORT = /^(?=[^.]{3,8}(?:\.|$))[^.~]{1,6}~[0-9]+(?:\.[^.]{0,3})?$/;
+// What macOS finds in a file of any name.
+const DARWIN_FORK = /^\.\.namedfork$/i;
 const IGNORABLE = /\p{Default_Ignorable_Code_Point}/gu;
 
 /** Why a platform's disk cannot hold a segment safely, or undefined when it can. */
 export function nameFault(segment: string, platform: NodeJS.Platform): string | undefined {
   const fault = segmentFault(segment);
   if (fault) return fault;
-  // HFS+ takes two names for one that differ by characters that nobody sees.
-  if (isHidden(platform === 'darwin' ? segment.replace(IGNORABLE, '') : segment)) {
+  // HFS+, and ext4 and F2FS where they fold case, take two names for one that differ by characters that nobody sees.
+  if (isHidden(segment) || isHidden(segment.replace(IGNORABLE, ''))) {
     return "a name that hearsay keeps for its own partial files ('.hearsay-')";
   }
-  return platform === 'win32' ? windowsFault(segment) : undefined;
+  if (platform === 'win32') return windowsFault(segment);
+  if (platform === 'darwin' && DARWIN_FORK.test(segment)) return 'the name of a part of a file on macOS';
+  return undefined;
 }
 
 function windowsFault(segment: string): string | undefined {
@@ -34,7 +38,7 @@ function windowsFault(segment: string): string | undefined {
   if (WINDOWS_CONTROL.test(segment)) return 'a control character, which Windows does not allow in a name';
   if (/[. ]$/.test(segment)) return 'a dot or space at the end of a name, which Windows would drop';
   if (WINDOWS_DEVICE.test(segment)) return 'the name of a Windows device';
-  if (WINDOWS_SHORT_HIDDEN.test(segment)) return "the short name of one of hearsay's own partial files";
+  if (WINDOWS_SHORT.test(segment)) return 'a short name (8.3), under which Windows may find another file';
   return undefined;
 }
 
@@ -55,20 +59,23 @@ export interface Folding {
   case: boolean;
   /** Unicode's composed and decomposed forms are one. */
   form: boolean;
+  /** Characters that nobody sees count for nothing. */
+  ignorable: boolean;
 }
 
 /** What a platform's usual disks do, for when the disk itself cannot be asked. */
 export function foldingOf(platform: NodeJS.Platform): Folding {
-  return { case: platform === 'win32' || platform === 'darwin', form: platform === 'darwin' };
+  return { case: platform === 'win32' || platform === 'darwin', form: platform === 'darwin', ignorable: false };
 }
 
 /**
  * What two segments have in common when the disk takes them for one. May say so of two that are not (ß, ss).
  */
 function fold(segment: string, folding: Folding): string {
-  let folded = segment;
+  let folded = folding.ignorable ? segment.replace(IGNORABLE, '') : segment;
   if (folding.form) folded = folded.normalize('NFD');
-  if (folding.case) folded = folded.toUpperCase().toLowerCase();
+  // To lower case first: a capital sharp s (\u1e9e) is two letters only by way of the small one.
+  if (folding.case) folded = folded.toLowerCase().toUpperCase().toLowerCase();
   // Changing case can leave a form that is not the decomposed one.
   return folding.case && folding.form ? folded.normalize('NFD') : folded;
 }
@@ -80,7 +87,7 @@ function fold(segment: string, folding: Folding): string {
  */
 export function collisions(paths: Iterable<string>, folding: Folding): Map<string, string> {
   const failed = new Map<string, string>();
-  if (!folding.case && !folding.form) return failed;
+  if (!folding.case && !folding.form && !folding.ignorable) return failed;
   const taken = new Map<string, string>();
   for (const path of paths) {
     let key = '';
@@ -92,7 +99,10 @@ export function collisions(paths: Iterable<string>, folding: Folding): Map<strin
       const other = taken.get(key);
       if (other === undefined) taken.set(key, spelled);
       else if (other !== spelled) {
-        failed.set(path, `differs from ${other} only by case or by Unicode form, which are one name on this disk`);
+        failed.set(
+          path,
+          `differs from ${other} only by case, Unicode form or unseen characters, and is one name with it on this disk`,
+        );
         break;
       }
       end++;

@@ -1,8 +1,10 @@
-import { lstat, statfs } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { statfs } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { HearsayError } from '../errors.js';
 import { hiddenNames } from './partial-names.js';
-import { codeOf } from './place-land.js';
+import { look } from './place-acts.js';
+import { codeOf } from './place-errors.js';
+import type { Folder } from './place-folder.js';
 
 const UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
 
@@ -33,9 +35,14 @@ export async function freeSpace(folder: string): Promise<number | undefined> {
 }
 
 /** Bytes of the disk that an earlier attempt's partial of a file has taken already; a hole in it has taken none. */
-export async function takenByPartial(folder: string, name: string): Promise<number> {
-  const found = await lstat(join(folder, hiddenNames(name).part)).catch(() => undefined);
-  return found?.isFile() ? found.blocks * 512 : 0;
+export async function takenByPartial({ folder, name }: { folder: Folder; name: string }): Promise<number> {
+  const held = folder.hold();
+  try {
+    const found = await look(held, hiddenNames(name).part).catch(() => undefined);
+    return found?.isFile() ? found.blocks * 512 : 0;
+  } finally {
+    held.release();
+  }
 }
 
 /**

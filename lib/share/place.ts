@@ -1,58 +1,65 @@
 /**
  * Where what comes from the network may land: the one module that decides it.
  *
- * Owns: a destination folder (the user's choice, so it may be a link) and what it knows of the folders below it.
+ * Owns: a destination folder and what it knows of the folders below it. The destination and what is above it are the
+ * user's own choice and may be links; everything below is not trusted, neither the names that come from the network nor
+ * what somebody who may write there has put, or puts in the meantime, in their way.
  * Always true: nothing lands outside of the destination, nothing goes through a link that lies in it, and a name that
- * this platform cannot hold exactly is refused. Each folder is entered by itself, checked to be a folder and no link,
- * and known by its identity (device, inode), which is compared again just before a file is made or renamed in it. Node
- * has no openat(), so between that look and the call there are some microseconds in which someone who may write to the
- * destination could exchange the folder.
- * Called by: whoever receives files; `Partial` and `writeSmall` are handed a spot's `check`.
+ * this platform cannot hold exactly is refused. Folders are entered one segment at a time and known by what they are,
+ * not by their paths: `Folder` says how, and what holds on which platform.
+ * Called by: whoever receives files; `Partial` and `writeSmall` are handed a spot.
  */
-import { type BigIntStats, lstatSync, type Stats } from 'node:fs';
-import { lstat, mkdir, open, realpath, stat, unlink } from 'node:fs/promises';
+import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { HearsayError } from '../errors.js';
 import { makeFolders } from './folders.js';
 import { temporaryName } from './partial-names.js';
-import { codeOf, diskError } from './place-land.js';
+import { create, look, removeNow } from './place-acts.js';
+import { codeOf, diskError } from './place-errors.js';
+import { Folder, type Moment } from './place-folder.js';
 import { diskPathFault, type Folding, foldingOf } from './place-names.js';
 
 /** Folders remembered; beyond it all are forgotten and looked at again. A name each, so a few megabytes. */
 const FOLDERS_KEPT = 20_000;
-
-interface Folder {
-  path: string;
-  dev: bigint;
-  ino: bigint;
-}
+/** Milliseconds of work before the event loop has a turn. */
+const SLICE_MS = 5;
 
 /** Where one file goes. */
 export interface Spot {
-  /** The folder, absolute, made and checked. */
-  folder: string;
+  /** The folder, made and entered. */
+  folder: Folder;
   /** The file's name in it. */
   name: string;
-  /** Both joined. */
+  /** Absolute, for people. */
   file: string;
-  /** Looks whether the folder is still the one that was checked. @throws HearsayError `in-the-way` */
-  check(): void;
+}
+
+export interface PlaceOptions {
+  /** Whose rules for names hold; default this one's. */
+  platform?: NodeJS.Platform;
+  /** Name folders by their descriptors where that works (the default), rather than by their paths. */
+  byDescriptor?: boolean;
+  /** Called between check and use; for tests. */
+  between?: (moment: Moment, path: string) => void;
 }
 
 export class Place {
   /** The destination as the user gave it, absolute. */
   readonly root: string;
-  readonly #platform: NodeJS.Platform;
+  readonly #options: PlaceOptions;
   readonly #folders = new Map<string, Folder>();
   #base: Promise<Folder> | undefined;
+  #began = 0;
 
-  /**
-   * @param root absolute; made when something first lands in it
-   * @param platform whose rules for names hold
-   */
-  constructor(root: string, platform: NodeJS.Platform = process.platform) {
+  /** @param root absolute; made when something first lands in it */
+  constructor(root: string, options: PlaceOptions = {}) {
     this.root = root;
-    this.#platform = platform;
+    this.#options = options;
+  }
+
+  get #platform(): NodeJS.Platform {
+    return this.#options.platform ?? process.platform;
   }
 
   /** @throws HearsayError `bad-name` where a path may not or cannot land here */
@@ -68,157 +75,132 @@ export class Place {
    */
   async spot(path: string): Promise<Spot> {
     this.accept(path);
-    return this.#spotIn(await this.#enter(folderOf(path)), path);
+    return spotIn(await this.#make(folderOf(path)), path);
   }
 
   /** As `spot`, but makes nothing: undefined where the folders are not there. */
   async find(path: string): Promise<Spot | undefined> {
     this.accept(path);
     const folder = await this.#find(folderOf(path));
-    return folder && this.#spotIn(folder, path);
-  }
-
-  #spotIn(folder: Folder, path: string): Spot {
-    const name = path.slice(path.lastIndexOf('/') + 1);
-    return { folder: folder.path, name, file: join(folder.path, name), check: () => this.#check(folder) };
+    return folder && spotIn(folder, path);
   }
 
   /** Makes a folder, which stays empty. Returns where it is. Errors as of `spot`. */
   async folder(path: string): Promise<string> {
     this.accept(path);
-    return (await this.#enter(path)).path;
+    return (await this.#make(path)).path;
+  }
+
+  /** The destination itself; undefined where it is not there. @throws HearsayError `in-the-way`, or what the disk says */
+  existing(): Promise<Folder | undefined> {
+    return this.#find('');
   }
 
   /** Which names are one in this destination, which is made: asks the disk, which knows better than the platform. */
   async folding(): Promise<Folding> {
-    const { path } = await this.#enter('');
+    const held = (await this.#make('')).hold();
     const name = temporaryName().replace('.tmp', '-\u00e9.tmp');
-    const file = join(path, name);
     try {
-      await (await open(file, 'wx')).close();
+      await (await create(held, name)).close();
+      const made = await look(held, name);
+      const isOne = async (other: string): Promise<boolean> => {
+        const found = await look(held, other).catch(() => undefined);
+        return found !== undefined && found.ino === made?.ino;
+      };
+      return {
+        case: await isOne(name.toUpperCase()),
+        form: await isOne(name.normalize('NFD')),
+        ignorable: await isOne(name.replace('-', '-\u200c')),
+      };
     } catch {
       return foldingOf(this.#platform);
-    }
-    try {
-      const made = await lstat(file, { bigint: true });
-      const isOne = async (other: string): Promise<boolean> => {
-        const found = await lstat(join(path, other), { bigint: true }).catch(() => undefined);
-        return found !== undefined && found.ino === made.ino;
-      };
-      return { case: await isOne(name.toUpperCase()), form: await isOne(name.normalize('NFD')) };
     } finally {
-      await unlink(file).catch(() => undefined);
+      removeNow(held, name);
+      held.release();
     }
   }
 
-  /** The folder of a relative path ('' is the root), made and checked one segment at a time. */
-  async #enter(path: string): Promise<Folder> {
+  /** The folder of a relative path ('' is the root), made and entered one segment at a time. */
+  async #make(path: string): Promise<Folder> {
     const known = this.#folders.get(path);
     if (known) return known;
-    this.#base ??= this.#makeRoot();
-    let folder: Folder;
+    let folder = await this.#root();
+    let so = '';
+    for (const segment of segmentsOf(path)) {
+      so = so === '' ? segment : `${so}/${segment}`;
+      folder = this.#folders.get(so) ?? this.#keep(so, folder.make(segment));
+    }
+    await this.#turn();
+    return folder;
+  }
+
+  async #find(path: string): Promise<Folder | undefined> {
+    let folder: Folder | undefined;
     try {
-      folder = await this.#base;
+      folder = this.#rootAt(await realpath(this.root));
+    } catch (error) {
+      if (codeOf(error) === 'ENOENT') return undefined;
+      throw diskError(error, this.root);
+    }
+    for (const segment of segmentsOf(path)) folder = folder?.enter(segment);
+    return folder;
+  }
+
+  /** The destination, made. */
+  async #root(): Promise<Folder> {
+    this.#base ??= this.#makeRoot();
+    try {
+      return await this.#base;
     } catch (error) {
       this.#base = undefined;
       throw error;
     }
-    let so = '';
-    for (const segment of path === '' ? [] : path.split('/')) {
-      so = so === '' ? segment : `${so}/${segment}`;
-      folder = this.#folders.get(so) ?? (await this.#step(folder, segment, so));
-    }
-    return folder;
-  }
-
-  /** The folder of a relative path as far as it is there, checked like one that is made; undefined where it is not. */
-  async #find(path: string): Promise<Folder | undefined> {
-    try {
-      let at = await realpath(this.root);
-      for (const segment of path === '' ? [] : path.split('/')) {
-        at = join(at, segment);
-        mustBeFolder(at, await lstat(at));
-      }
-    } catch (error) {
-      if (codeOf(error) === 'ENOENT') return undefined;
-      throw diskError(error, join(this.root, path));
-    }
-    // All of it is there, so this makes nothing.
-    return this.#enter(path);
   }
 
   async #makeRoot(): Promise<Folder> {
     try {
       await makeFolders(this.root);
-      const path = await realpath(this.root);
-      const found = await stat(path, { bigint: true });
-      if (!found.isDirectory()) throw new HearsayError('in-the-way', `${this.root} is a file, not a folder`);
-      return this.#keep('', path, found);
+      return this.#keep('', this.#rootAt(await realpath(this.root)));
     } catch (error) {
       if (codeOf(error) === 'EEXIST') throw new HearsayError('in-the-way', `${this.root} is a file, not a folder`);
       throw diskError(error, this.root);
     }
   }
 
-  async #step(parent: Folder, segment: string, relative: string): Promise<Folder> {
-    const path = join(parent.path, segment);
-    this.#check(parent);
-    try {
-      await mkdir(path);
-    } catch (error) {
-      if (codeOf(error) !== 'EEXIST') throw diskError(error, path);
-    }
-    let found: BigIntStats;
-    try {
-      found = await lstat(path, { bigint: true });
-    } catch (error) {
-      throw diskError(error, path);
-    }
-    mustBeFolder(path, found);
-    return this.#keep(relative, path, found);
+  #rootAt(path: string): Folder {
+    const { byDescriptor = true, between } = this.#options;
+    return Folder.root(path, { byDescriptor, between, replaced: () => this.#forget() });
   }
 
-  #keep(relative: string, path: string, found: BigIntStats): Folder {
+  #keep(relative: string, folder: Folder): Folder {
     if (this.#folders.size >= FOLDERS_KEPT) this.#folders.clear();
-    const folder = { path, dev: found.dev, ino: found.ino };
     this.#folders.set(relative, folder);
     return folder;
-  }
-
-  /**
-   * One look at the folder is enough for the whole way to it: were a folder above exchanged, another would be found
-   * here, or the very one that was checked.
-   */
-  #check(folder: Folder): void {
-    let found: BigIntStats | undefined;
-    try {
-      found = lstatSync(folder.path, { bigint: true, throwIfNoEntry: false });
-    } catch (error) {
-      this.#forget();
-      throw diskError(error, folder.path);
-    }
-    if (found?.isDirectory() && found.dev === folder.dev && found.ino === folder.ino) return;
-    this.#forget();
-    throw new HearsayError(
-      'in-the-way',
-      `${folder.path} was ${found ? 'replaced' : 'removed'} while files went into it`,
-    );
   }
 
   #forget(): void {
     this.#folders.clear();
     this.#base = undefined;
   }
+
+  /** Folders are made by synchronous calls; where there are many, others have a turn in between. */
+  async #turn(): Promise<void> {
+    const now = performance.now();
+    if (now - this.#began < SLICE_MS) return;
+    await nextTurn();
+    this.#began = performance.now();
+  }
+}
+
+function spotIn(folder: Folder, path: string): Spot {
+  const name = path.slice(path.lastIndexOf('/') + 1);
+  return { folder, name, file: join(folder.path, name) };
 }
 
 function folderOf(path: string): string {
   return path.slice(0, Math.max(path.lastIndexOf('/'), 0));
 }
 
-function mustBeFolder(path: string, found: Stats | BigIntStats): void {
-  // A junction of Windows is a link here too.
-  if (found.isSymbolicLink()) {
-    throw new HearsayError('in-the-way', `${path} is a link, and links in the destination are not followed`);
-  }
-  if (!found.isDirectory()) throw new HearsayError('in-the-way', `${path} is a file, where a folder must go`);
+function segmentsOf(path: string): string[] {
+  return path === '' ? [] : path.split('/');
 }

@@ -10,9 +10,10 @@ import envPaths from 'env-paths';
 import { parse, TomlError } from 'smol-toml';
 import { z } from 'zod';
 import { HearsayError } from '../errors.js';
-import { NAME_MAX } from '../limits.js';
+import { ALLOWED_MAX, NAME_MAX } from '../limits.js';
 import { segmentFault } from '../names.js';
 import { parseGroup, parseHostPort } from './address.js';
+import { cleanSecret, type GivenSecret, readSecretFile } from './secret.js';
 
 /** Something to share, and how to call it. */
 export interface SharedPath {
@@ -20,6 +21,8 @@ export interface SharedPath {
   path: string;
   /** The share's name, where it is not the path's own last segment. */
   as?: string;
+  /** Names or ids of the only peers that may see it, where not everyone may. */
+  for?: string[];
 }
 
 export interface Settings {
@@ -35,6 +38,8 @@ export interface Settings {
   /** ADDR:PORT; see parseGroup. */
   group: string;
   interface: string[];
+  /** The group's secret; undefined for the open group. */
+  secret: GivenSecret | undefined;
   /** Seconds. */
   wait: number;
   /** Seconds. */
@@ -57,9 +62,13 @@ export interface Flags {
   interface?: readonly string[] | undefined;
   wait?: string | number | undefined;
   timeout?: string | number | undefined;
+  /** The path of a file whose first line is the secret. */
+  secretFile?: string | undefined;
+  /** The secret itself: of the library only, as what is typed can be read by others. */
+  secret?: string | undefined;
   state?: string | undefined;
   rescan?: string | number | undefined;
-  share?: readonly (string | { path: string; as?: string | undefined })[] | undefined;
+  share?: readonly (string | { path: string; as?: string | undefined; for?: string[] | undefined })[] | undefined;
 }
 
 export interface SettingsSource {
@@ -85,6 +94,7 @@ const seconds = (min: number, max: number) => z.number().min(min).max(max);
 // Control characters would spoil every line that the name is printed in.
 const nameText = z.string().refine((text) => Buffer.byteLength(text) <= NAME_MAX && !/\p{Cc}/u.test(text));
 const shareAs = z.string().refine((text) => segmentFault(text) === undefined);
+const shareFor = z.array(nameText.min(1)).min(1).max(ALLOWED_MAX);
 
 /** Each setting: its check, and what it should be, in words. */
 const KEYS = {
@@ -94,13 +104,19 @@ const KEYS = {
   multicast: [z.boolean(), 'true or false'],
   group: [z.string().refine(parses(parseGroup)), 'an IPv4 multicast address and a port, as in "239.255.47.48:47748"'],
   interface: [z.array(z.string().min(1)), 'a list of names of network cards'],
+  'secret-file': [z.string(), 'the path of a file'],
   wait: [seconds(0.1, 3600), 'seconds, from 0.1 to 3600'],
   timeout: [seconds(1, 86_400), 'seconds, from 1 to 86400'],
   state: [z.string(), 'the path of a folder'],
   rescan: [seconds(1, 2_000_000), 'seconds, from 1 to 2000000'],
   share: [
-    z.array(z.union([z.string().min(1), z.strictObject({ path: z.string().min(1), as: shareAs.optional() })])),
-    'a list of paths, or of { path = "...", as = "NAME" }',
+    z.array(
+      z.union([
+        z.string().min(1),
+        z.strictObject({ path: z.string().min(1), as: shareAs.optional(), for: shareFor.optional() }),
+      ]),
+    ),
+    'a list of paths, or of { path = "...", as = "NAME", for = ["PEER"] }',
   ],
 } as const satisfies Record<string, readonly [z.ZodType, string]>;
 
@@ -147,6 +163,7 @@ async function readLayer(file: string, optional: boolean): Promise<Layer> {
   }
   const layer = check(values, (key, what) => new HearsayError('config', `${file}: ${key}: ${what}`));
   if (layer.state) layer.state = fromFile(file, layer.state);
+  if (layer['secret-file']) layer['secret-file'] = fromFile(file, layer['secret-file']);
   if (layer.share) {
     layer.share = layer.share.map((item) =>
       typeof item === 'string' ? fromFile(file, item) : { ...item, path: fromFile(file, item.path) },
@@ -177,6 +194,29 @@ function flagLayer(flags: Flags): Layer {
   return check(values, (key, what) => new HearsayError('usage', `${optionOf(key)}: ${what}`));
 }
 
+/**
+ * The secret: the library's, that of the option, of the environment, of the config file. An empty one is an error, never
+ * the open group: who wanted to be private must not be public by mistake.
+ * @param configured the config file's key
+ */
+async function secretOf(
+  flags: Flags,
+  env: SettingsSource['env'],
+  configured: string,
+): Promise<GivenSecret | undefined> {
+  const usage = (where: string) => (what: string) => new HearsayError('usage', `${where}: ${what}`);
+  // A program without types may give anything.
+  for (const key of ['secret', 'secretFile'] as const) {
+    if (flags[key] !== undefined && typeof flags[key] !== 'string') throw usage(key)('expected a text');
+  }
+  if (flags.secret !== undefined) return { text: cleanSecret(flags.secret, usage('secret')), warnings: [] };
+  if (flags.secretFile === '') throw usage('--secret-file')('expected the path of a file');
+  if (flags.secretFile !== undefined) return readSecretFile(resolve(flags.secretFile), 'usage', '--secret-file');
+  const given = env?.HEARSAY_SECRET;
+  if (given !== undefined) return { text: cleanSecret(given, usage('HEARSAY_SECRET')), warnings: [] };
+  return configured === '' ? undefined : readSecretFile(configured, 'config', 'secret-file');
+}
+
 /** This machine's name, as short as people say it and as long as a heartbeat can carry. */
 function machineName(): string {
   const label = hostname()
@@ -205,16 +245,17 @@ export async function loadSettings(source: SettingsSource = {}): Promise<Setting
     ...(env.HEARSAY_STATE ? { state: env.HEARSAY_STATE } : {}),
     ...flagLayer(flags),
   };
-  const all = { ...defaults, ...given };
+  const { 'secret-file': secretFile, ...all } = { ...defaults, ...given };
   return {
     ...all,
+    secret: await secretOf(flags, env, secretFile),
     name: all.name || machineName(),
     port: given.port,
     defaultPort: defaults.port,
     state: all.state === '' ? folders.data : resolve(all.state),
     share: all.share.map((item) => {
-      const { path, as } = typeof item === 'string' ? { path: item } : item;
-      return { path: resolve(path), ...(as === undefined ? {} : { as }) };
+      const { path, as, for: whose } = typeof item === 'string' ? { path: item } : item;
+      return { path: resolve(path), ...(as === undefined ? {} : { as }), ...(whose ? { for: whose } : {}) };
     }),
   };
 }

@@ -1,6 +1,6 @@
 /**
  * A file opened to be served.
- * Owns a file descriptor. Always true: what it gives was in the file in the state that is offered; from the first sign
+ * Owns a file descriptor, which it gives up while it is not read and many others are. Always true: what it gives was in the file in the state that is offered; from the first sign
  * of another state on it gives nothing more. Called by the serving side of the transfer.
  */
 import {
@@ -17,6 +17,7 @@ import {
 } from 'node:fs';
 import { promisify } from 'node:util';
 import { HearsayError } from '../errors.js';
+import { OPEN_FILES_MAX } from '../limits.js';
 import { chunkLength, chunkSizeOf } from '../transfer/content.js';
 import type { Entry } from './entry.js';
 import { type Signature, signatureOf } from './signature.js';
@@ -39,6 +40,36 @@ export interface SourceOwner {
   closed(entry: Entry): void;
 }
 
+/** Sources whose descriptors are open: at most so many that are not being read, those read longest ago give theirs up. */
+export class OpenFiles {
+  readonly #most: number;
+  readonly #open = new Set<SourceFile>();
+
+  constructor(most: number = OPEN_FILES_MAX) {
+    this.#most = most;
+  }
+
+  get size(): number {
+    return this.#open.size;
+  }
+
+  /** One was opened, or is read. */
+  used(source: SourceFile): void {
+    this.#open.delete(source);
+    this.#open.add(source);
+    for (const oldest of this.#open) {
+      if (this.#open.size <= this.#most) return;
+      if (oldest !== source && oldest.park()) this.#open.delete(oldest);
+    }
+  }
+
+  closed(source: SourceFile): void {
+    this.#open.delete(source);
+  }
+}
+
+const ALL = new OpenFiles();
+
 export class SourceFile {
   readonly path: string;
   /** Bytes. */
@@ -51,12 +82,14 @@ export class SourceFile {
   readonly #owner: SourceOwner;
   readonly #entry: Entry;
   readonly #signature: Signature;
+  readonly #files: OpenFiles;
   #fd: number | undefined;
+  #reopening: Promise<number> | undefined;
   #reading = 0;
   #missed = false;
   #closed = false;
 
-  private constructor(owner: SourceOwner, entry: Entry, fd: number) {
+  private constructor(owner: SourceOwner, entry: Entry, fd: number, files: OpenFiles) {
     this.path = entry.path;
     this.size = entry.size;
     this.mtime = entry.mtime;
@@ -66,14 +99,17 @@ export class SourceFile {
     this.#entry = entry;
     this.#signature = entry.signature;
     this.#fd = fd;
+    this.#files = files;
+    files.used(this);
   }
 
   /**
    * Opens an offered file and looks whether it is what is offered: by the descriptor, so that nothing else can be put
    * in its place between looking and reading.
+   * @param files those that are open
    * @throws HearsayError `not-found`, `changed` or `not-readable`
    */
-  static async open(owner: SourceOwner, entry: Entry): Promise<SourceFile> {
+  static async open(owner: SourceOwner, entry: Entry, files: OpenFiles = ALL): Promise<SourceFile> {
     let fd: number;
     try {
       fd = await openFile(entry.file, FLAGS);
@@ -82,7 +118,7 @@ export class SourceFile {
     }
     try {
       const stats = await statFile(fd, { bigint: true });
-      if (entry.live && signatureOf(stats) === entry.signature) return new SourceFile(owner, entry, fd);
+      if (entry.live && signatureOf(stats) === entry.signature) return new SourceFile(owner, entry, fd, files);
     } catch (thrown) {
       await closeFile(fd);
       throw await owner.missed(entry, thrown);
@@ -104,10 +140,12 @@ export class SourceFile {
   async readChunk(chunk: number): Promise<Buffer> {
     const length = chunkLength(this.size, chunk);
     if (length === 0 || chunk < 0) throw new RangeError(`no chunk ${chunk} in ${this.size} bytes`);
-    if (this.#fd === undefined || this.#missed) throw this.#gone();
+    if (this.#closed || this.#missed) throw this.#gone();
     this.#reading++;
     try {
-      return await this.#read(this.#fd, chunk * this.chunkSize, Buffer.allocUnsafeSlow(length));
+      const fd = this.#fd ?? (await this.#reopen());
+      this.#files.used(this);
+      return await this.#read(fd, chunk * this.chunkSize, Buffer.allocUnsafeSlow(length));
     } finally {
       this.#reading--;
       if (this.#closed) await this.#release();
@@ -125,6 +163,35 @@ export class SourceFile {
     this.#closed = true;
     this.#owner.closed(this.#entry);
     await this.#release();
+  }
+
+  /** Gives the descriptor up, unless it is being read. @returns whether it did */
+  park(): boolean {
+    const fd = this.#fd;
+    if (this.#reading > 0 || fd === undefined) return false;
+    this.#fd = undefined;
+    close(fd, () => {});
+    return true;
+  }
+
+  #reopen(): Promise<number> {
+    this.#reopening ??= this.#openAgain().finally(() => {
+      this.#reopening = undefined;
+    });
+    return this.#reopening;
+  }
+
+  /** Whether it is still what was opened first, the reading tells. */
+  async #openAgain(): Promise<number> {
+    try {
+      this.#fd = await openFile(this.#entry.file, FLAGS);
+      return this.#fd;
+    } catch (thrown) {
+      const error = await this.#owner.missed(this.#entry, thrown);
+      // No more files can be opened just now: that says nothing about this one.
+      this.#missed = error.code !== 'limit';
+      throw error;
+    }
   }
 
   async #read(fd: number, position: number, buffer: Buffer): Promise<Buffer> {
@@ -155,6 +222,7 @@ export class SourceFile {
     if (this.#reading > 0 || this.#fd === undefined) return;
     const fd = this.#fd;
     this.#fd = undefined;
+    this.#files.closed(this);
     await closeFile(fd);
   }
 }

@@ -1,7 +1,7 @@
 /**
  * The state folder: who this peer is, and how often it has started.
  *
- * Owns `identity.json` and `epoch.json`. Always true: a file is replaced whole or not at all; what is damaged is set
+ * Owns `identity.json`, `epoch.json`, `group.json` and `known.json`. Always true: a file is replaced whole or not at all; what is damaged is set
  * aside under another name, never wiped. Called by the peer when it starts; any number of one-shots read beside it.
  */
 import { randomBytes } from 'node:crypto';
@@ -9,10 +9,23 @@ import { chmod, link, readFile, rename, unlink, writeFile } from 'node:fs/promis
 import { join } from 'node:path';
 import { z } from 'zod';
 import { asHearsayError, HearsayError } from '../errors.js';
+import { isPeerId } from '../ids.js';
+import { KNOWN_MAX } from '../limits.js';
 import { makeFolders } from './folders.js';
+import type { Tie } from './known.js';
 
 const identitySchema = z.strictObject({ born: z.int().min(0), key: z.string() });
-const epochSchema = z.strictObject({ epoch: z.int().min(0) });
+// What is beyond is damage: no peer starts so often.
+const epochSchema = z.strictObject({ epoch: z.int().min(0).max(2 ** 47) });
+const groupSchema = z.strictObject({ check: z.string(), master: z.string().regex(/^[0-9a-f]{64}$/) });
+
+const knownSchema = z.strictObject({
+  names: z.record(z.string(), z.strictObject({ id: z.string(), since: z.int().min(0) })),
+});
+
+function areTies(ties: [string, Tie][]): boolean {
+  return ties.length <= KNOWN_MAX && ties.every(([name, { id }]) => name === name.normalize('NFC') && isPeerId(id));
+}
 
 /** What makes a peer the same peer after a restart. */
 export interface StoredIdentity {
@@ -71,6 +84,33 @@ export class StateFolder {
 
   async saveEpoch(epoch: number): Promise<void> {
     await this.#write('epoch.json', { epoch }, false);
+  }
+
+  /**
+   * The master key of the group: the kept one where it is that of the present secret, else derived, and kept. What cannot
+   * be kept is derived again the next time.
+   * @param check see secretCheck
+   */
+  async master(check: string, derive: () => Promise<Buffer>): Promise<Buffer> {
+    try {
+      const kept = groupSchema.parse(JSON.parse(await readFile(join(this.path, 'group.json'), 'utf8')));
+      if (kept.check === check) return Buffer.from(kept.master, 'hex');
+    } catch {
+      // Not there, or of no use: it is replaced, never set aside, as it is a key that can be had again.
+    }
+    const master = await derive();
+    await this.#write('group.json', { check, master: master.toString('hex') }, false).catch(() => {});
+    return master;
+  }
+
+  /** The names that are tied to keys. */
+  async known(): Promise<[string, Tie][]> {
+    const stored = await this.#read('known.json', knownSchema, ({ names }) => areTies(Object.entries(names)));
+    return Object.entries(stored?.names ?? {});
+  }
+
+  async saveKnown(ties: ReadonlyMap<string, Tie>): Promise<void> {
+    await this.#write('known.json', { names: Object.fromEntries(ties) }, false);
   }
 
   async #read<T>(name: string, schema: z.ZodType<T>, valid: (value: T) => boolean): Promise<T | undefined> {

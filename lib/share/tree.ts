@@ -71,9 +71,10 @@ export class Tree {
     return at instanceof Entry ? at : undefined;
   }
 
-  byId(id: string): Entry | undefined {
+  /** Every file with this content. */
+  allById(id: string): Iterable<Entry> {
     const known = this.#ids.get(id);
-    return known instanceof Set ? known.values().next().value : known;
+    return known instanceof Set ? known : known ? [known] : [];
   }
 
   /** Offers a file in the state that was found; its id and chunk hashes where they are known. */

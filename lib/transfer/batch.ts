@@ -86,11 +86,18 @@ export class Batch {
     return this.#left;
   }
 
+  /** Whether something waits that this peer could be asked for. */
+  wants(peer: PeerId): boolean {
+    const list = this.#lists.get(peer) ?? [];
+    while (list.length > 0 && !this.#waiting[list[list.length - 1]]) list.pop();
+    return list.length > 0;
+  }
+
   handle(event: BatchEvent, now: Millis): BatchEffect[] {
     const out: BatchEffect[] = [];
     switch (event.kind) {
       case 'source':
-        this.#gone.delete(event.peer);
+        if (this.#gone.delete(event.peer)) this.#back(event.peer);
         if (!this.#sources.has(event.peer)) {
           this.#sources.set(event.peer, {
             peer: event.peer,
@@ -182,6 +189,16 @@ export class Batch {
     for (const other of others) this.#lists.get(other)?.push(file);
   }
 
+  /** One that was given up comes back: what still waits may be asked of it again. */
+  #back(peer: PeerId): void {
+    const list: number[] = [];
+    for (let file = this.#files.length - 1; file >= 0; file--) {
+      if (!this.#waiting[file] || !this.#files[file].peers.includes(peer)) continue;
+      if (!this.#tried.get(file)?.has(peer)) list.push(file);
+    }
+    this.#lists.set(peer, list);
+  }
+
   /** What a source was asked for waits again, for it or for others. */
   #lost(peer: PeerId): void {
     const source = this.#sources.get(peer);
@@ -200,11 +217,13 @@ export class Batch {
     const source = this.#sources.get(peer);
     this.#sources.delete(peer);
     for (const file of source?.asked.keys() ?? []) this.#again(file, peer, code, out);
-    // What waited for this source alone has nobody left.
+    // What waited for this source goes to those who may not have it in their lists any more, or has nobody left.
     for (const file of this.#lists.get(peer) ?? []) {
+      if (!this.#waiting[file]) continue;
       const tried = this.#tried.get(file);
-      const others = this.#files[file].peers.some((p) => !this.#gone.has(p) && !tried?.has(p));
-      if (!this.#waiting[file] || others) continue;
+      const others = this.#files[file].peers.filter((p) => !this.#gone.has(p) && !tried?.has(p));
+      for (const other of others) this.#lists.get(other)?.push(file);
+      if (others.length > 0) continue;
       this.#finish(file);
       out.push({ kind: 'failed', file, code });
     }

@@ -76,6 +76,8 @@ interface Source {
   rateBytes: number;
   /** Least service time seen, ms. */
   least: Millis;
+  /** What had happened when nothing was found to ask it for: until more does, there is no need to look again. */
+  barren: number;
 }
 
 /** An active chunk: who gives it and what is still lacking. */
@@ -102,18 +104,23 @@ export class Download {
   readonly #avoid = new Map<number, Set<PeerId>>();
   /** Givers of chunks that are being checked. */
   readonly #checking = new Map<number, Set<PeerId>>();
-  readonly #activeMax: number;
+  /** Counts all that may give a source something to be asked for. */
+  #news = 0;
+  readonly #activeMax: () => number;
   #swarm = false;
   #done = false;
 
-  /** @param have chunks that are here and verified already */
-  constructor(size: number, random: Random, have?: Bits) {
+  /**
+   * @param have chunks that are here and verified already
+   * @param assembly bytes of chunks that may be put together at a time, as things are; at least four chunks are
+   */
+  constructor(size: number, random: Random, have?: Bits, assembly: () => number = () => ASSEMBLY_MAX) {
     this.size = size;
     this.chunkSize = chunkSizeOf(size);
     this.chunks = new Chunks(chunkCount(size));
     this.#perChunk = Math.max(1, this.chunkSize / BLOCK);
     this.#random = random;
-    this.#activeMax = Math.max(4, Math.floor(ASSEMBLY_MAX / this.chunkSize));
+    this.#activeMax = () => Math.max(4, Math.floor(assembly() / this.chunkSize));
     if (have) for (let i = 0; i < this.chunks.count; i++) if (have.has(i)) this.chunks.set(i, 'have');
   }
 
@@ -187,6 +194,7 @@ export class Download {
   restart(now: Millis): DownloadEffect[] {
     this.#done = false;
     for (let i = 0; i < this.chunks.count; i++) if (this.chunks.state(i) === 'have') this.chunks.set(i, 'missing');
+    this.#news++;
     return this.handle({ kind: 'timer' }, now);
   }
 
@@ -208,7 +216,9 @@ export class Download {
       rateAt: now,
       rateBytes: 0,
       least: Number.POSITIVE_INFINITY,
+      barren: -1,
     });
+    this.#news++;
     for (let i = 0; i < this.chunks.count; i++) if (!bits || bits.has(i)) this.chunks.holds(i, 1);
     if (bits && !bits.isFull) this.#swarm = true;
   }
@@ -216,13 +226,18 @@ export class Download {
   #sourceHas(peer: PeerId, chunks: number[]): void {
     const source = this.#sources.get(peer);
     if (!source?.have) return;
-    for (const chunk of chunks) if (source.have.add(chunk)) this.chunks.holds(chunk, 1);
+    for (const chunk of chunks) {
+      if (!source.have.add(chunk)) continue;
+      this.chunks.holds(chunk, 1);
+      this.#news++;
+    }
   }
 
   #removeSource(peer: PeerId, out: DownloadEffect[]): void {
     const source = this.#sources.get(peer);
     if (!source) return;
     this.#giveBack(source, out);
+    this.#news++;
     this.#sources.delete(peer);
     for (let i = 0; i < this.chunks.count; i++) if (!source.have || source.have.has(i)) this.chunks.holds(i, -1);
   }
@@ -239,6 +254,7 @@ export class Download {
       } else {
         this.#active.delete(active.chunk);
         this.chunks.set(active.chunk, 'missing');
+        this.#news++;
         out.push({ kind: 'forget', chunk: active.chunk });
       }
     }
@@ -250,6 +266,7 @@ export class Download {
     if (!source) return;
     out.push({ kind: 'ack', peer, block });
     source.heard = now;
+    if (source.stalled) this.#news++;
     source.stalled = false;
     const asked = source.inFlight.get(block);
     if (asked) {
@@ -316,6 +333,7 @@ export class Download {
   /** A chunk as these gave it does not fit: it is to be asked for again, and a second one counts against its giver. */
   #wrong(chunk: number, givers: Set<PeerId>, out: DownloadEffect[]): void {
     this.chunks.set(chunk, 'missing');
+    this.#news++;
     const avoid = this.#avoid.get(chunk) ?? new Set();
     this.#avoid.set(chunk, avoid);
     for (const peer of givers) {
@@ -370,9 +388,14 @@ export class Download {
   }
 
   #begin(source: Source): Active | undefined {
-    if (this.#active.size + this.#checking.size >= this.#activeMax) return undefined;
+    if (this.#active.size + this.#checking.size >= this.#activeMax()) return undefined;
+    // To look through all chunks takes long, and a source can make us look by every word it sends.
+    if (source.barren === this.#news) return undefined;
     const chunk = this.chunks.pick((c) => this.#has(source, c), this.#swarm ? this.#random : undefined);
-    if (chunk === undefined) return undefined;
+    if (chunk === undefined) {
+      source.barren = this.#news;
+      return undefined;
+    }
     const blocks = Math.ceil(chunkLength(this.size, chunk) / BLOCK);
     const active: Active = {
       chunk,
@@ -398,6 +421,8 @@ export class Download {
     let latest = 0;
     for (const active of this.#active.values()) {
       if (active.owner === source.peer || active.helper || !this.#has(source, active.chunk)) continue;
+      // One that did not fit comes from one alone, so that it is known whose bytes are wrong.
+      if (this.#avoid.has(active.chunk)) continue;
       const owner = this.#sources.get(active.owner);
       if (!owner) continue;
       const left = (active.blocks - active.got.count) * BLOCK;
@@ -499,6 +524,7 @@ export class Download {
       const [block] = source.inFlight.keys();
       this.#giveBack(source, out);
       source.stalled = true;
+      this.#news++;
       source.probe.block = block;
     }
     source.probe.at = now + source.rto.value;

@@ -6,7 +6,7 @@
  * reads and sends what `next` names.
  */
 import type { Millis } from '../clock.js';
-import { UNACKED_MAX } from '../limits.js';
+import { ITEMS_QUEUED_MAX, UNACKED_MAX } from '../limits.js';
 import { Rto } from './rto.js';
 
 /** One thing to send: item `index` of the request `number`. */
@@ -20,9 +20,6 @@ interface Sent extends Item {
   tries: number;
   weight: number;
 }
-
-/** Items of one request that may wait: a 64 MiB window of blocks; beyond it the receiver asks again later. */
-export const QUEUE_MAX = 256;
 
 /** What a small file of a bundle counts, where a block counts 1: the frames of a few requests may be under way. */
 export const SMALL_WEIGHT = 1 / 8;
@@ -63,7 +60,7 @@ export class Upload {
       this.#asked.set(number, asked);
     }
     for (const index of indexes) {
-      if (asked.queue.length >= QUEUE_MAX) break;
+      if (asked.queue.length >= ITEMS_QUEUED_MAX) break;
       if (asked.queued.has(index)) continue;
       this.#forget(`${number}:${index}`);
       asked.queue.push(index);
@@ -75,6 +72,11 @@ export class Upload {
   /** Whether something can be sent now. */
   get ready(): boolean {
     return this.#turn.length > 0 && this.#weight < UNACKED_MAX;
+  }
+
+  /** Whether an item was sent and not acknowledged. */
+  isUnacked(number: number, index: number): boolean {
+    return this.#unacked.has(`${number}:${index}`);
   }
 
   /** Unacknowledged items. */

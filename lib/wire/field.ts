@@ -3,7 +3,7 @@
  * the program works with; it never trusts a length, a range or a name.
  */
 import { isPeerId, type PeerId } from '../ids.js';
-import { NAME_MAX } from '../limits.js';
+import { FILE_SIZE_MAX, NAME_MAX } from '../limits.js';
 import { isSafePath } from '../names.js';
 import type { Kind, Offer } from '../offer.js';
 
@@ -18,11 +18,11 @@ export interface Field<T> {
 
 const asIs = <T>(value: T): unknown => value;
 
-/** An integer from `min` to `max`. */
+/** An integer from `min` to `max`. A float's negative zero is read as zero, so that one value has one form. */
 export function int(doc: string, min = 0, max = Number.MAX_SAFE_INTEGER): Field<number> {
   return {
     doc,
-    read: (v) => (typeof v === 'number' && Number.isInteger(v) && v >= min && v <= max ? v : undefined),
+    read: (v) => (typeof v === 'number' && Number.isInteger(v) && v >= min && v <= max ? v + 0 : undefined),
     write: asIs,
   };
 }
@@ -96,10 +96,11 @@ export const offer: Field<Offer> = {
     const id = readId(cid);
     if (typeof path !== 'string' || !isSafePath(path)) return undefined;
     if (!Number.isSafeInteger(kind) || kind < 0 || kind >= KINDS.length) return undefined;
-    if (!Number.isSafeInteger(size) || size < 0 || !Number.isSafeInteger(mtime)) return undefined;
+    if (!Number.isSafeInteger(size) || size < 0 || size > FILE_SIZE_MAX) return undefined;
+    if (!Number.isSafeInteger(mtime)) return undefined;
     if (!Number.isSafeInteger(version) || version < 1 || id === undefined) return undefined;
     if (kind >= 2 && (size !== 0 || id !== null)) return undefined;
-    return { path, kind: KINDS[kind], size, mtime, id, version };
+    return { path, kind: KINDS[kind], size: size + 0, mtime: mtime + 0, id, version };
   },
   write(o) {
     const id = o.id === null ? NO_ID : Buffer.from(o.id, 'hex');

@@ -1,11 +1,15 @@
 /**
  * The head: who a peer is and what it has, signed as packed, so that anyone may hand it on and nobody can change it.
- * `[id, key, name, port, flags, epoch, version, files, bytes, count, floor, root, echo]`.
+ * `[id, key, name, port, flags, epoch, version, beat, files, bytes, count, floor, root, echo]`.
  */
 import { HearsayError } from '../errors.js';
 import { idFitsKey, type PeerId } from '../ids.js';
+import { COUNTER_MAX } from '../limits.js';
 import { pack, unpack } from './codec.js';
 import { bytes, int, name, peer, tuple } from './field.js';
+
+/** Bytes of a nonce. */
+const ECHO = 16;
 
 const FIELD = tuple('head', {
   id: peer('peer id'),
@@ -13,14 +17,15 @@ const FIELD = tuple('head', {
   name: name('what people call it'),
   port: int('TCP port where it listens, 0 if it does not', 0, 65535),
   flags: int('1 passive (a one-shot), 2 tracker', 0, 255),
-  epoch: int('raised at every start', 1),
-  version: int('version of the newest change'),
+  epoch: int('raised at every start', 1, COUNTER_MAX),
+  version: int('version of the newest change', 0, COUNTER_MAX),
+  beat: int('raised at every heartbeat, so that an old one can be told from a new one', 0, COUNTER_MAX),
   files: int('files offered'),
   bytes: int('bytes offered'),
   count: int('live offers, folders too'),
   floor: int('tombstones up to this version are gone'),
   root: bytes('root of the bucket tree', 32, 32),
-  echo: bytes('the nonce of the query that this answers, or none', 0, 16),
+  echo: bytes('the nonce of the query that this answers, or none', 0, ECHO),
 });
 
 export type Head = NonNullable<ReturnType<typeof FIELD.read>>;
@@ -44,6 +49,20 @@ export function readHead(packed: Uint8Array): Head {
   if (!head) throw new HearsayError('bad-message', 'not a head');
   if (!idFitsKey(head.id, head.key)) throw new HearsayError('bad-message', 'an id that does not belong to its key');
   return head;
+}
+
+/**
+ * Whose head it says it is, read from the first bytes alone, so that a flood can be turned away before it costs more.
+ * @returns the id, or any text where it is no head
+ */
+export function peekId(packed: Uint8Array): PeerId {
+  // An array of less than 16, then a text of 26 bytes.
+  return Buffer.from(packed.buffer, packed.byteOffset, packed.length).toString('latin1', 2, 28);
+}
+
+/** The nonce that it says it answers, or any bytes where it answers none: its last field. */
+export function peekEcho(packed: Uint8Array): Uint8Array {
+  return packed.subarray(Math.max(0, packed.length - ECHO));
 }
 
 /** The bytes that a head's signature is over. */

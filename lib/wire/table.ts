@@ -5,7 +5,7 @@
 import {
   BLOCK,
   BUCKETS,
-  DATAGRAM_MAX,
+  DATAGRAM_MESSAGE_MAX,
   FRAME_MAX,
   MANIFEST_PAGE,
   NEIGHBOURS_MAX,
@@ -72,7 +72,7 @@ export const TABLE = {
   O: entry({
     name: 'offer',
     over: 'both',
-    max: DATAGRAM_MAX,
+    max: DATAGRAM_MESSAGE_MAX,
     items: 600,
     doc: 'Heartbeat (no offers) or change (the offers that lead from version `from` to the head’s).',
     fields: {
@@ -86,7 +86,7 @@ export const TABLE = {
   Q: entry({
     name: 'query',
     over: 'udp',
-    max: DATAGRAM_MAX,
+    max: DATAGRAM_MESSAGE_MAX,
     items: 8,
     doc: 'Who is there? The answer is an offer whose head repeats the nonce; the padding makes the question no smaller.',
     fields: {
@@ -188,7 +188,24 @@ export const TABLE = {
     max: FRAME_MAX,
     items: OFFERS_PER_PAGE * 7 + 8,
     doc: 'A page of the answer to a find.',
-    fields: { number, offers: list('what fits', offer, OFFERS_PER_PAGE), last: bool('whether this is the last page') },
+    fields: {
+      number,
+      offers: list('what fits', offer, OFFERS_PER_PAGE),
+      last: bool('whether this is the last page'),
+      aside: bool('whether these are for some only, the asker among them'),
+    },
+  }),
+  Y: entry({
+    name: 'aside',
+    over: 'tcp',
+    max: FRAME_MAX,
+    items: OFFERS_PER_PAGE * 7 + 8,
+    doc: 'Offers of mine that are for some only, you among them; sent unasked. What was told aside before stays, but for a reset.',
+    fields: {
+      reset: bool('whether this page begins the whole anew'),
+      offers: list('offers in the order of their versions', offer, OFFERS_PER_PAGE),
+      last: bool('whether what began with a reset is whole now'),
+    },
   }),
   G: entry({
     name: 'get',

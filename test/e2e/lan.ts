@@ -163,6 +163,8 @@ export class Lan {
   }
 }
 
+// Nor is a secret of its environment.
+delete process.env.HEARSAY_SECRET;
 /** The settings file of the machine on which the tests run is none of theirs: an empty one instead. */
 export const NO_CONFIG = join(await mkdtemp(join(tmpdir(), 'hearsay-e2e-config-')), 'config.toml');
 await writeFile(NO_CONFIG, '');

@@ -14,7 +14,7 @@ import type { Offer } from '../../lib/offer.js';
 import { chunkCount, chunkLength, chunkSizeOf, contentId } from '../../lib/transfer/content.js';
 import { decode, encode, pack } from '../../lib/wire/codec.js';
 import { FrameDecoder, framePrefix } from '../../lib/wire/frame.js';
-import { headStatement, PASSIVE, packHead, proofStatement, readHead } from '../../lib/wire/head.js';
+import { type Head, headStatement, PASSIVE, packHead, proofStatement, readHead } from '../../lib/wire/head.js';
 import { type Message, type MessageOf, PROTOCOL } from '../../lib/wire/table.js';
 import { until } from './lan.js';
 
@@ -87,6 +87,11 @@ export class RawPeer {
   /** Called for every connection, its handshake done. */
   onTalk: (talk: Talk) => void = () => {};
 
+  /** The TCP port where it listens, 0 where it does not. */
+  get port(): number {
+    return this.#port;
+  }
+
   /**
    * @param passive as a one-shot, which is not listed
    * @param group whose keys TLS has
@@ -112,7 +117,8 @@ export class RawPeer {
     return `127.0.0.1:${this.#port}`;
   }
 
-  head(): { head: Buffer; sig: Uint8Array } {
+  /** Its head, signed. @param differs from what an ordinary one says */
+  head(differs: Partial<Head> = {}): { head: Buffer; sig: Uint8Array } {
     const { id, key } = this.identity;
     const head = packHead({
       id,
@@ -126,8 +132,10 @@ export class RawPeer {
       bytes: 1,
       count: 1,
       floor: 0,
+      beat: 0,
       root: randomBytes(32),
       echo: NONE,
+      ...differs,
     });
     return { head, sig: this.identity.sign(headStatement(head)) };
   }
@@ -140,9 +148,9 @@ export class RawPeer {
     this.#port = typeof address === 'object' && address ? address.port : 0;
   }
 
-  /** Connects and shakes hands. */
-  async dial(port: number): Promise<Talk> {
-    const socket = await rawSocket(this.#t, port);
+  /** Connects and shakes hands. @param from an address of this machine */
+  async dial(port: number, from?: string): Promise<Talk> {
+    const socket = await rawSocket(this.#t, port, from);
     return this.#greet(socket, true);
   }
 
@@ -188,7 +196,7 @@ export class RawPeer {
       talk.onMessage = (message) => {
         if (message.type === 'F') {
           const offers = Object.entries(files).map(([path, file]) => offerOf(path, file));
-          talk.send({ type: 'I', number: message.number, offers, last: true });
+          talk.send({ type: 'I', number: message.number, offers, last: true, aside: false });
         } else if (message.type === 'G') {
           const file = files[message.path];
           if (!file) return;

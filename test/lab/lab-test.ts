@@ -1,17 +1,25 @@
 import test, { type ExecutionContext } from 'ava';
-import { Lab, type LinkOptions, labReason } from './lab.js';
+import { captureReason, Lab, type LinkOptions, labReason } from './lab.js';
+
+type Body = (t: ExecutionContext, lab: Lab) => Promise<void>;
+type Links = number | readonly LinkOptions[];
 
 /**
  * A test that needs a LAN. Where there can be none it says why and passes.
  * @param links one for each host, or how many hosts
  */
-export function labTest(
-  title: string,
-  links: number | readonly LinkOptions[],
-  body: (t: ExecutionContext, lab: Lab) => Promise<void>,
-): void {
+export function labTest(title: string, links: Links, body: Body): void {
+  when(labReason, title, links, body);
+}
+
+/** A test that captures what crosses the LAN, with tshark. */
+export function captureTest(title: string, links: Links, body: Body): void {
+  when(captureReason, title, links, body);
+}
+
+function when(whyNot: () => string | undefined, title: string, links: Links, body: Body): void {
   test.serial(title, async (t) => {
-    const reason = labReason();
+    const reason = whyNot();
     if (reason) {
       t.log(`skipped: ${reason}`);
       t.pass();

@@ -43,6 +43,13 @@ async function ip(...args: string[]): Promise<string> {
 
 let reason: string | null | undefined;
 
+/** Why traffic cannot be captured here, or undefined where it can. */
+export function captureReason(): string | undefined {
+  const why = labReason();
+  if (why) return why;
+  return spawnSync('tshark', ['--version'], SYSTEM).status === 0 ? undefined : 'tshark is missing (Debian: tshark)';
+}
+
 /** Why the lab cannot run here, or undefined where it can. */
 export function labReason(): string | undefined {
   reason ??= findReason() ?? null;
@@ -244,6 +251,7 @@ export class Lab {
   /** A folder for what hosts share in a test, removed at the end. */
   readonly folder: string;
   readonly #bridge: string;
+  readonly #onBridge: LabProcess[] = [];
 
   private constructor(hosts: readonly Host[], bridge: string, folder: string) {
     this.hosts = hosts;
@@ -278,8 +286,17 @@ export class Lab {
     return lab;
   }
 
+  /** Starts a program where the bridge is, which sees what all hosts send each other. It is killed at the end if it still runs. */
+  onBridge(argv: readonly string[]): LabProcess {
+    const all = ['netns', 'exec', this.#bridge, ...argv];
+    const started = new LabProcess('ip', all, { cwd: this.folder, env: SYSTEM.env }, `bridge: ${argv.join(' ')}`);
+    this.#onBridge.push(started);
+    return started;
+  }
+
   /** Removes everything. */
   async close(): Promise<void> {
+    for (const started of this.#onBridge) started.kill('SIGKILL');
     await Promise.all(this.hosts.map((host) => host.remove()));
     await removeNamespace(this.#bridge);
     await rm(this.folder, { recursive: true, force: true, maxRetries: 3 });

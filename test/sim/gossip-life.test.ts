@@ -325,8 +325,9 @@ test('one-shots see everyone, are seen by nobody, and change nothing for others'
   const begin = world.now;
   const shots = Array.from({ length: 5 }, () => new Host(world, { passive: true }));
   for (const shot of shots) shot.start();
-  const took = world.runUntil(() => shots.every(({ gossip }) => gossip.peers().length === 10), 2000);
-  t.true(took !== undefined && took <= 1600, `${took}`);
+  const took = world.runUntil(() => shots.every(({ gossip }) => gossip.peers().length === 10), 3000);
+  // Fifty pairs and two ways of a tenth lost: one may need its fourth round, or its fifth.
+  t.true(took !== undefined && took <= 2600, `${took}`);
   t.true(world.sent.every(({ from, message }) => !from.passive || message.type === 'Q'));
   for (const shot of shots) shot.stop();
   const answers = world.bytesSince(begin, ({ to }) => to?.passive === true);

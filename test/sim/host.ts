@@ -39,6 +39,8 @@ export class Host {
   readonly changes: Extract<Effect, { kind: 'change' }>[] = [];
   readonly comings: { change: 'came' | 'left'; id: PeerId; at: number }[] = [];
   readonly warnings: string[] = [];
+  /** What the warnings said. */
+  readonly warned: string[] = [];
   gossip: Gossip;
   isUp = false;
   epoch: number;
@@ -182,6 +184,7 @@ export class Host {
         break;
       case 'warning':
         this.warnings.push(effect.code);
+        this.warned.push(effect.message);
         break;
     }
   }
@@ -223,7 +226,8 @@ export class Host {
   }
 
   datagram(from: Host, message: Message, multicast: boolean): void {
-    if (!this.isUp) return;
+    // As the driver does: own multicast is not given.
+    if (!this.isUp || from === this) return;
     this.handle({ kind: 'datagram', from: { host: from.ip, port: UDP_PORT }, multicast, message });
   }
 

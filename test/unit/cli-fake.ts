@@ -8,6 +8,7 @@ import type {
   Listing,
   ListQuery,
   PeerRow,
+  ServedRow,
   ShareEvent,
   SourcesRow,
   StatusReport,
@@ -44,6 +45,8 @@ export const STATUS: StatusReport = {
   ...ALICE,
   port: 47748,
   state: '/home/a/.local/share/hearsay',
+  private: false,
+  strangers: { sealed: 0, open: 0 },
   uptime: 3_725_000,
   memory: 85 * 2 ** 20,
   shares: [{ name: 'photos', path: '/home/a/photos', files: 4, bytes: 4096, hashed: 3 }],
@@ -61,6 +64,7 @@ export class FakeApi implements Api {
   away: string[] = [];
   others: PeerRow[] = [];
   held: SourcesRow[] = [];
+  rows: ServedRow[] = [];
   changes: (signal: AbortSignal) => AsyncIterable<FollowEvent> = async function* () {};
   events: (query: GetQuery, signal: AbortSignal) => AsyncIterable<GetEvent> = async function* () {};
   messages: (signal: AbortSignal) => AsyncIterable<TraceRecord> = async function* () {};
@@ -90,6 +94,10 @@ export class FakeApi implements Api {
   get(query: GetQuery, signal: AbortSignal): AsyncIterable<GetEvent> {
     this.asked.push(query);
     return this.events(query, signal);
+  }
+
+  async served(): Promise<ServedRow[]> {
+    return this.rows;
   }
 
   async status(): Promise<StatusReport> {

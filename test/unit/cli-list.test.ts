@@ -211,6 +211,7 @@ test('status speaks to the running peer only', async (t) => {
     `alice ${ALICE.id}`,
     '  port 47748, process 4321, running for 1 h 2 min, memory 85 MiB',
     '  state folder /home/a/.local/share/hearsay',
+    '  open: everyone on this network can read',
     '  sees 2 other peers and 1,234 offers',
     'shares',
     '  photos  4 files  4.0 KiB  75 % hashed  /home/a/photos',
@@ -222,6 +223,45 @@ test('status speaks to the running peer only', async (t) => {
   const none = await type(['status'], { refuses: failure('not-running', 'no peer runs on the state folder s') });
   t.is(none.status, 5);
   t.regex(none.err, /Start a peer with `hearsay share PATH`/);
+});
+
+test('status tells for whom what is shared, where it is not for all', async (t) => {
+  const api = new FakeApi();
+  const [photos] = STATUS.shares;
+  api.status = async () => ({ ...STATUS, shares: [photos, { ...photos, name: 'letters', for: ['bob', 'c\n'] }] });
+  const { out } = await type(['status'], { api });
+  t.true(out.includes('\n  photos   4 files  4.0 KiB  75 % hashed  for all       /home/a/photos\n'), out);
+  t.true(out.includes('\n  letters  4 files  4.0 KiB  75 % hashed  for bob, c\\n  /home/a/photos\n'), out);
+});
+
+test('status --served lists who fetched what, the newest last, and trusts no name', async (t) => {
+  const api = new FakeApi();
+  const time = new Date(2026, 2, 1, 14, 5).getTime();
+  api.rows = [
+    { time, peer: BOB, path: 'photos/a', bytes: 2048, outcome: 'completed' },
+    { time, peer: { ...ALICE, name: 'a\x1b]0;x\x07' }, path: 'b\n', bytes: 1, outcome: 'failed', why: 'it \x07left' },
+  ];
+  const { status, out, wanted } = await type(['status', '--served'], { api });
+  t.is(status, 0);
+  t.is(wanted[0].mode, 'running');
+  t.deepEqual(out.split('\n'), [
+    `2026-03-01 14:05  bob               ${BOB.id}  2.0 KiB  photos/a`,
+    `2026-03-01 14:05  a\\u{1b}]0;x\\u{7}  ${ALICE.id}      1 B  b\\n failed: it \\u{7}left`,
+    '',
+  ]);
+  t.deepEqual(objects((await type(['status', '--served', '--json'], { api })).out), [{ served: api.rows }]);
+  api.rows = [];
+  t.deepEqual(objects((await type(['status', '--served', '--json'], { api })).out), [{ served: [] }]);
+  t.is((await type(['status', '--served'], { api })).err, 'nothing was fetched from here yet\n');
+});
+
+test('peers of one name are said to be ambiguous, and told apart by their ids', async (t) => {
+  const api = new FakeApi();
+  api.others = [peerRow({ name: 'Zo\u00eb' }), peerRow({ ...BOB, name: 'Zoe\u0308' }), peerRow({ name: 'carol' })];
+  const lines = (await type(['peers'], { api })).out.split('\n');
+  t.is(lines.filter((line) => line.endsWith('by multicast, ambiguous name: use the id')).length, 2);
+  t.true(lines.some((line) => line.includes(ALICE.id)) && lines.some((line) => line.includes(BOB.id)));
+  t.true(lines.some((line) => line.startsWith('carol') && line.endsWith('by multicast')));
 });
 
 test('--trace prints every message to standard error', async (t) => {

@@ -11,6 +11,7 @@ const ready: ShareEvent = {
   event: 'ready',
   ...ALICE,
   port: 47748,
+  private: false,
   shares,
   addresses: ['10.0.0.1:47748', '[fe80::1%2]:47748'],
 };
@@ -108,4 +109,39 @@ test('a reader that does not read does not hold the peer up', async (t) => {
     },
   });
   t.regex(io.stderr.text, /20,000 lines left out/);
+});
+
+test('share --for names who may see the paths, and ready who can read what', async (t) => {
+  const limited: ShareEvent = {
+    ...ready,
+    shares: [
+      { ...shares[0], for: ['bob', 'ca\x1brol'] },
+      shares[1],
+      { ...shares[0], name: 'songs', for: ['bob', 'ca\x1brol'] },
+    ],
+    waiting: ['bob'],
+  };
+  const allowed: ShareEvent = { event: 'allowed', name: 'bob', peer: BOB, shares: ['photos', 'songs'] };
+  const { status, out, wanted, io } = await share(['a', 'b', '--for', 'bob, x', '--for', 'y'], [limited, allowed]);
+  t.is(status, 0);
+  const whose = ['bob', 'x', 'y'];
+  t.deepEqual(wanted[0].flags.share, [
+    { path: join(io.cwd, 'a'), for: whose },
+    { path: join(io.cwd, 'b'), for: whose },
+  ]);
+  t.deepEqual(out.split('\n'), [
+    `ready alice ${ALICE.id} at 10.0.0.1:47748; everyone on this network can read: a\\u{1b}b; ` +
+      'only bob, ca\\u{1b}rol can read: photos, songs; ' +
+      'waiting for bob: the first peer of that name is let in, and its id would be surer',
+    `bob is ${BOB.id} from now on, and can read photos, songs`,
+    '',
+  ]);
+  const only = await share(
+    ['a', '--for', 'bob', '--as', 'z'],
+    [{ ...ready, shares: [{ ...shares[0], for: ['bob'] }] }],
+  );
+  t.is(only.out, `ready alice ${ALICE.id} at 10.0.0.1:47748; only bob can read: photos\n`);
+  t.deepEqual(only.wanted[0].flags.share, [{ path: join(only.io.cwd, 'a'), as: 'z', for: ['bob'] }]);
+  t.is((await share(['--for', 'bob'])).status, 2);
+  t.is((await share(['a', '--for', ' , '])).status, 2);
 });

@@ -59,6 +59,16 @@ test('every method comes through as it is', async (t) => {
   t.deepEqual(await running.sources('p', ['x']), api.held);
   t.deepEqual(api.asked.at(-1), { what: 'p', from: ['x'] });
   t.deepEqual(await running.status(), STATUS);
+  // Of more bytes than one message holds.
+  const long = 'x'.repeat(4000);
+  api.rows = Array.from({ length: 200 }, (_, time) => ({
+    time,
+    peer: BOB,
+    path: long,
+    bytes: 1,
+    outcome: 'completed',
+  }));
+  t.deepEqual(await running.served(), api.rows);
   const changes: FollowEvent[] = [{ ...row('c'), event: 'added' }];
   api.changes = async function* () {
     yield* changes;

@@ -5,7 +5,8 @@ import { Nonces } from '../../lib/gossip/nonces.js';
 import { idleInterval, pullDelay, quickInterval, TokenBucket } from '../../lib/gossip/pace.js';
 import { blake3 } from '../../lib/hash.js';
 import { peerId } from '../../lib/ids.js';
-import { BUCKETS, DATAGRAM_MAX, NEIGHBOURS_MAX, OFFERS_PER_PAGE, PAGE_BYTES } from '../../lib/limits.js';
+import { BUCKETS, DATAGRAM_MESSAGE_MAX, NEIGHBOURS_MAX, OFFERS_PER_PAGE, PAGE_BYTES } from '../../lib/limits.js';
+import type { Offer } from '../../lib/offer.js';
 import { decode, encode } from '../../lib/wire/codec.js';
 import { headStatement, PASSIVE, packHead, readHead } from '../../lib/wire/head.js';
 import type { Message, MessageOf } from '../../lib/wire/table.js';
@@ -91,7 +92,7 @@ test('a change that one datagram holds is told in one, each of several with the 
   t.true(several.length > 1 && several.length <= 4);
   let at = 1;
   for (const message of several) {
-    t.true(encode(message).length <= DATAGRAM_MAX);
+    t.true(encode(message).length <= DATAGRAM_MESSAGE_MAX);
     t.is(message.from, at);
     const head = readHead(message.head);
     at += message.offers.length;
@@ -156,7 +157,7 @@ test('what did not change is not told; a withdrawal is a tombstone without conte
 test('a question is answered by one who is asked, never by more bytes than it has', (t) => {
   const { gossip, settings } = core(1, { name: 'n'.repeat(64) });
   const { gossip: other } = core(2);
-  gossip.handle({ kind: 'start' }, 0);
+  const [mine] = messages(gossip.handle({ kind: 'start' }, 0), 'Q');
   const [question] = messages(other.handle({ kind: 'start' }, 0), 'Q');
   const ask = (message: MessageOf<'Q'>): Effect[] =>
     gossip.handle({ kind: 'datagram', from: HERE, multicast: false, message }, 100);
@@ -167,7 +168,9 @@ test('a question is answered by one who is asked, never by more bytes than it ha
   t.true(encode(offer).length <= encode(question).length);
   t.deepEqual(ask({ ...question, pad: NONE }), []);
   t.deepEqual(ask({ ...question, to: '01ARZ3NDEKTSV4RRFFQ69G5FAA' }), []);
-  t.deepEqual(ask({ ...question, from: settings.id }), []);
+  // One of our own key may ask as anyone, so that it learns that there are two; but no nonce of our own is signed.
+  t.is(ask({ ...question, from: settings.id }).length, 1);
+  t.deepEqual(ask({ ...mine, from: other.peers()[0].id }), []);
   // A question to everyone is answered after a moment; a flood of them not beyond a rate.
   const later = gossip.handle({ kind: 'datagram', from: HERE, multicast: true, message: question }, 200);
   t.deepEqual(
@@ -185,7 +188,7 @@ test('a flood of strange heads is answered with few questions, and keeps few of 
   let replies = 0;
   for (let n = 0; n < 20_000; n++) {
     const key = Uint8Array.from(blake3(`stranger ${n}`));
-    const numbers = { port: 1, flags: 0, epoch: 1, version: 0, files: 0, bytes: 0, count: 0, floor: 0 };
+    const numbers = { port: 1, flags: 0, epoch: 1, version: 0, beat: 0, files: 0, bytes: 0, count: 0, floor: 0 };
     const head = packHead({ id: peerId(key, n), key, name: '', ...numbers, root: new Uint8Array(32), echo: NONE });
     const message: Message = { type: 'O', head, sig: fakeSigner(key).sign(headStatement(head)), from: 0, offers: [] };
     const effects = gossip.handle({ kind: 'datagram', from: HERE, multicast: false, message }, 1000 + n / 20);
@@ -308,6 +311,152 @@ test('an answer that does not fit its head does not count, and is asked for in a
   t.is(reader.index.byPath('lie').length, 0);
 });
 
+/** A core that has to fetch from several writers at once, each of whom says that it has something. */
+function wanting(writers: number): {
+  ids: string[];
+  pulls: Map<string, Effect>;
+  page: (id: string, now: number, offers: Offer[]) => void;
+  tick: (to: number) => void;
+} {
+  const { gossip } = core(1);
+  const pulls = new Map<string, Effect>();
+  const timers: Extract<Effect, { kind: 'timer' }>[] = [];
+  const take = (effects: Effect[]): void => {
+    for (const effect of effects) {
+      if (effect.kind === 'timer' && effect.timer.kind.startsWith('pull')) timers.push(effect);
+      if (effect.kind === 'pull') pulls.set(effect.message.writer, effect);
+    }
+  };
+  take(gossip.handle({ kind: 'start' }, 0));
+  const ids = Array.from({ length: writers }, (_, i) => {
+    const other = core(10 + i);
+    other.gossip.handle({ kind: 'offers', changes: [file('a', 'a')] }, 0);
+    take(connect(gossip, other.gossip, other.settings, 1));
+    return other.settings.id;
+  });
+  const tick = (to: number): void => {
+    for (;;) {
+      timers.sort((a, b) => a.at - b.at);
+      const next = timers[0];
+      if (!next || next.at > to) return;
+      timers.shift();
+      take(gossip.handle({ kind: 'timer', timer: next.timer }, next.at));
+    }
+  };
+  const page = (id: string, now: number, offers: Offer[]): void => {
+    take(gossip.handle({ kind: 'delta', from: id, writer: id, message: { ...PAGE, offers } }, now));
+  };
+  return { ids, pulls, page, tick };
+}
+
+const PAGE: MessageOf<'D'> = {
+  type: 'D',
+  number: 1,
+  replaced: NONE,
+  offers: [],
+  last: false,
+  head: NONE,
+  sig: NONE,
+};
+
+test('those who answer a pull with nothing, again and again, hold up nobody', (t) => {
+  const { ids, pulls, page, tick } = wanting(10);
+  tick(3000);
+  t.is(pulls.size, 8);
+  const [slow, patient] = [ids.filter((id) => pulls.has(id)), ids.filter((id) => !pulls.has(id))];
+  for (let now = 3000; now < 14_000; now += 1000) {
+    for (const id of slow) page(id, now, []);
+    tick(now + 1000);
+  }
+  t.true(patient.every((id) => pulls.has(id)));
+});
+
+test('an answer that drips is given up', (t) => {
+  const { ids, pulls, page, tick } = wanting(1);
+  tick(3000);
+  const [id] = ids;
+  t.true(pulls.has(id));
+  pulls.clear();
+  let version = 0;
+  let now = 3000;
+  for (; now < 60_000 && !pulls.has(id); now += 5000) {
+    page(id, now, [{ ...file(`f${version}`, 'f'), version: ++version }]);
+    tick(now + 5000);
+  }
+  t.true(now <= 45_000, `${now}`);
+});
+
+test('of a pull that is under way, only the pages of the one who was asked count', (t) => {
+  const [reader, writer, , { id }] = pair();
+  writer.handle({ kind: 'offers', changes: files('f', 20) }, 10);
+  const message: Message = { type: 'O', ...writer.head(), from: 0, offers: [] };
+  const heard = reader.handle({ kind: 'message', peer: id, message }, 20);
+  const timer = heard.find((effect) => effect.kind === 'timer' && effect.timer.kind === 'pull');
+  if (timer?.kind !== 'timer') throw new Error('no pull is due');
+  const [pull] = reader.handle({ kind: 'timer', timer: timer.timer }, Math.max(20, timer.at));
+  if (pull.kind !== 'pull') throw new Error('no pull');
+  const stranger = core(9).settings.id;
+  const wrong: MessageOf<'D'> = { ...PAGE, offers: [{ ...file('x'), version: 1 }], last: true, ...writer.head() };
+  t.deepEqual(reader.handle({ kind: 'delta', from: stranger, writer: id, message: wrong }, 100), []);
+  t.deepEqual(reader.handle({ kind: 'pull-failed', from: stranger, writer: id, code: 'failed' }, 100), []);
+  const pages = writer.answerPull({ ...pull.message, number: 1 });
+  if (!(Symbol.iterator in pages)) throw new Error(pages.code);
+  for (const each of pages) reader.handle({ kind: 'delta', from: id, writer: id, message: each }, 110);
+  t.is([...reader.index.of(id)].length, 20);
+});
+
+test('an idle hour costs one signature a heartbeat, and each is checked once, by however many cards it comes', (t) => {
+  const { settings } = core(2);
+  const signer = fakeSigner(settings.key);
+  const counts = { signed: 0, checked: 0 };
+  const writer = new Gossip(
+    settings,
+    {
+      ...signer,
+      sign: (statement) => {
+        counts.signed++;
+        return signer.sign(statement);
+      },
+    },
+    seeded(2),
+    () => new Uint8Array(16),
+  );
+  const reader = new Gossip(
+    core(1).settings,
+    {
+      ...signer,
+      verify: (key, statement, sig) => {
+        counts.checked++;
+        return signer.verify(key, statement, sig);
+      },
+    },
+    seeded(1),
+    () => new Uint8Array(16).fill(1),
+  );
+  reader.handle({ kind: 'start' }, 0);
+  connect(reader, writer, settings, 1);
+  Object.assign(counts, { signed: 0, checked: 0 });
+  const beats: string[] = [];
+  let now = 10;
+  let due = writer.handle({ kind: 'start' }, now);
+  while (now < 3_600_000) {
+    for (const message of messages(due, 'O')) {
+      beats.push(Buffer.from(message.head).toString('hex'));
+      for (const host of ['10.0.0.2', '10.1.0.2', '10.2.0.2']) {
+        reader.handle({ kind: 'datagram', from: { host, port: 5000 }, multicast: true, message }, now);
+      }
+    }
+    const next = due.find((effect) => effect.kind === 'timer' && effect.timer.kind === 'heartbeat');
+    if (next?.kind !== 'timer') throw new Error('no heartbeat is due');
+    now = next.at;
+    due = now < 3_600_000 ? writer.handle({ kind: 'timer', timer: next.timer }, now) : [];
+  }
+  t.true(beats.length > 370 && beats.length < 600, `${beats.length}`);
+  t.is(new Set(beats).size, beats.length);
+  t.deepEqual(counts, { signed: beats.length, checked: beats.length });
+  t.is(reader.peers().length, 2);
+});
+
 test('pages that nobody asked for, and pulls of unknown writers, come to nothing', (t) => {
   const [reader, writer, , { id }] = pair();
   const message: MessageOf<'D'> = {
@@ -389,6 +538,25 @@ test('neighbours that are told of are dialled, a few at a time, and given up whe
   t.true([...dials.values()].every((n) => n <= 5));
 });
 
+test('one who tells of ever new neighbours does not keep out those whom another tells of', (t) => {
+  const [gossip, , , { id }] = pair();
+  const second = core(3);
+  connect(gossip, second.gossip, second.settings, 2);
+  const tell = (teller: string, first: number, count: number, now: number): number => {
+    const peers = Array.from({ length: count }, (_, i) => {
+      return { ...core(first + i).gossip.head(), addresses: [`10.2.${i >> 8}.${i & 255}:1`] };
+    });
+    const effects = gossip.handle({ kind: 'message', peer: teller, message: { type: 'N', peers } }, now);
+    return effects.filter((effect) => effect.kind === 'timer' && effect.timer.kind === 'dial').length;
+  };
+  let dialled = 0;
+  for (let round = 0; round < 6; round++) {
+    dialled += tell(id, 1000 * (round + 1), NEIGHBOURS_MAX, 5000 + round * 2000);
+  }
+  t.is(dialled, NEIGHBOURS_MAX);
+  t.is(tell(second.settings.id, 50_000, 20, 18_000), 20);
+});
+
 test('a call is followed for one who is known, to where it came from', (t) => {
   const [gossip, , me, { id }] = pair();
   const call: Message = { type: 'C', from: id, to: me.id, port: 999 };
@@ -445,11 +613,11 @@ test('after the goodbye nothing more is done', (t) => {
 test('a nonce is fresh for a while, and only those after a mark count', (t) => {
   let n = 0;
   const nonces = new Nonces(() => new Uint8Array(16).fill(++n));
-  const first = nonces.current(0);
-  t.is(nonces.current(1000), first);
+  const first = nonces.current(0, 0, false);
+  t.is(nonces.current(1000, 0, false), first);
   t.is(nonces.serialOf(first, 9000), 1);
   const { mark } = nonces;
-  const second = nonces.current(1500, mark);
+  const second = nonces.current(1500, mark, false);
   t.not(second, first);
   t.true(nonces.serialOf(first, 1500) <= mark);
   t.true(nonces.serialOf(second, 1500) > mark);

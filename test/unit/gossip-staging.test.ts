@@ -29,7 +29,7 @@ function history(steps: Step[], epoch = 1): { offers: Offer[]; heads: Head[]; sh
 function headOf(shelf: Shelf): Head {
   const { epoch, version, files, bytes, count, floor } = shelf;
   const root = Uint8Array.from(shelf.tree.root());
-  const who = { id: WRITER, key: new Uint8Array(32), name: '', port: 1, flags: 0, echo: new Uint8Array(0) };
+  const who = { id: WRITER, key: new Uint8Array(32), name: '', port: 1, flags: 0, beat: 0, echo: new Uint8Array(0) };
   return { ...who, epoch, version, files, bytes, count, floor, root };
 }
 

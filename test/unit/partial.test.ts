@@ -13,6 +13,7 @@ import { lockText, ourLine, startOf } from '../../lib/share/partial-lock.js';
 import { hiddenNames, isTemporary, temporaryName } from '../../lib/share/partial-names.js';
 import { writeSmall } from '../../lib/share/partial-small.js';
 import { discardPartial, findPartials, sweep } from '../../lib/share/partial-sweep.js';
+import { Folder } from '../../lib/share/place-folder.js';
 import { contentId } from '../../lib/transfer/content.js';
 
 const CHUNK = 1024;
@@ -42,7 +43,15 @@ function manifest(data: Buffer, chunkSize = CHUNK): Buffer {
 }
 
 function optionsFor(folder: string, data: Buffer, more: { id?: string; chunkSize?: number; name?: string } = {}) {
-  return { folder, name: 'file', path: 's/file', size: data.length, id: null, chunkSize: CHUNK, ...more };
+  return {
+    folder: Folder.root(folder),
+    name: 'file',
+    path: 's/file',
+    size: data.length,
+    id: null,
+    chunkSize: CHUNK,
+    ...more,
+  };
 }
 
 async function fill(partial: Partial, data: Buffer, chunks?: number[]): Promise<void> {
@@ -301,7 +310,7 @@ test('a second fetch to the same place is told who is first', async (t) => {
   const data = content(2 * CHUNK);
   const partial = await Partial.open(optionsFor(folder, data));
   await t.throwsAsync(Partial.open(optionsFor(folder, data)), coded('busy', /this process/));
-  await t.throwsAsync(discardPartial(folder, 'file'), coded('busy'));
+  await t.throwsAsync(discardPartial(Folder.root(folder), 'file'), coded('busy'));
   const other = await Partial.open(optionsFor(folder, data, { name: 'other' }));
   await other.discard();
   await partial.discard();
@@ -373,8 +382,9 @@ test('one whose lock was taken from it finishes nothing', async (t) => {
 
 /** A process that writes chunks for ever, and says of each when it is written. */
 const WRITER = `
-  const [module, folder] = process.argv.slice(1);
+  const [module, folders, root] = process.argv.slice(1);
   const { Partial } = await import(module);
+  const folder = (await import(folders)).Folder.root(root);
   const size = 4096 * 65536;
   const partial = await Partial.open({ folder, name: 'file', path: 's/file', size, id: null, chunkSize: 65536 });
   for (let chunk = 0; chunk < 4096; chunk++) {
@@ -387,11 +397,19 @@ const WRITER = `
 test('after kill -9 every chunk that was reported is there, and the lock is not', async (t) => {
   const folder = await folderFor(t);
   const module = new URL('../../lib/share/partial.js', import.meta.url).href;
-  const child = spawn(process.execPath, ['--input-type=module', '-e', WRITER, module, folder], {
+  const folders = new URL('../../lib/share/place-folder.js', import.meta.url).href;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', WRITER, module, folders, folder], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   t.teardown(() => child.kill('SIGKILL'));
-  const options = { folder, name: 'file', path: 's/file', size: 4096 * 65536, id: null, chunkSize: 65536 };
+  const options = {
+    folder: Folder.root(folder),
+    name: 'file',
+    path: 's/file',
+    size: 4096 * 65536,
+    id: null,
+    chunkSize: 65536,
+  };
   let said = '';
   let met = false;
   for await (const data of child.stdout) {
@@ -438,7 +456,7 @@ test('a full disk: a coded error, and what was there stays', async (t) => {
     t.true(written > 5 && written < 16, `${written}`);
     t.is(partial.claimed.count, written);
     await t.throwsAsync(
-      writeSmall({ folder, name: 'small', data: Buffer.alloc(128 * 1024), ...DONE }),
+      writeSmall({ folder: Folder.root(folder), name: 'small', data: Buffer.alloc(128 * 1024), ...DONE }),
       coded('disk-full'),
     );
     t.false(fs.existsSync(path.join(folder, 'small')));
@@ -464,15 +482,14 @@ test('a chunk whose writing fails is not there; the others are', async (t) => {
   const again = await Partial.open(optionsFor(folder, data));
   await again.verify(manifest(data));
   const journal = path.join(folder, hiddenNames('file').journal);
-  const saved = fs.readFileSync(journal);
-  fs.unlinkSync(journal);
+  fs.renameSync(journal, `${journal}-aside`);
   fs.mkdirSync(journal);
   await t.throwsAsync(again.write(2, data.subarray(2 * CHUNK)), { instanceOf: HearsayError });
   await t.throwsAsync(again.write(0, data.subarray(0, CHUNK)), { instanceOf: HearsayError });
   t.deepEqual(list(again.have), [1]);
   t.deepEqual(list(again.claimed), [1]);
   fs.rmdirSync(journal);
-  fs.writeFileSync(journal, saved);
+  fs.renameSync(`${journal}-aside`, journal);
   await again.write(2, data.subarray(2 * CHUNK));
   await again.write(0, data.subarray(0, CHUNK));
   t.deepEqual(fs.readFileSync(await again.finish(DONE)), data);
@@ -506,10 +523,10 @@ test('a week later a partial is forgotten, a day later a temporary file; nothing
     fs.writeFileSync(path.join(folder, name), 'x');
   fs.mkdirSync(path.join(folder, '.hearsay-0123456789abcdef.part'));
   const now = Date.now();
-  t.deepEqual(await sweep(folder, now), []);
-  t.deepEqual(await sweep(folder, now + 2 * DAY), [temporary]);
-  t.deepEqual(await sweep(folder, now + 6.9 * DAY), []);
-  t.deepEqual((await sweep(folder, now + 7.1 * DAY)).sort(), [names.journal, names.part].sort());
+  t.deepEqual(await sweep(Folder.root(folder), now), []);
+  t.deepEqual(await sweep(Folder.root(folder), now + 2 * DAY), [temporary]);
+  t.deepEqual(await sweep(Folder.root(folder), now + 6.9 * DAY), []);
+  t.deepEqual((await sweep(Folder.root(folder), now + 7.1 * DAY)).sort(), [names.journal, names.part].sort());
   await active.discard();
   t.deepEqual(fs.readdirSync(folder).sort(), [
     '.hearsay-0123456789abcdef.part',
@@ -526,12 +543,12 @@ test('partials are found by what their journals say, and discarded by name', asy
   await fill(partial, data, [0, 2]);
   await partial.keep();
   const file = path.join(folder, hiddenNames('file').part);
-  t.deepEqual(await findPartials(folder), [
+  t.deepEqual(await findPartials(Folder.root(folder)), [
     { name: 'file', path: 's/file', id: null, size: data.length, bytes: CHUNK + 5, file },
   ]);
-  t.false(await discardPartial(folder, 'other'));
-  t.true(await discardPartial(folder, 'file'));
-  t.false(await discardPartial(folder, 'file'));
+  t.false(await discardPartial(Folder.root(folder), 'other'));
+  t.true(await discardPartial(Folder.root(folder), 'file'));
+  t.false(await discardPartial(Folder.root(folder), 'file'));
   t.deepEqual(fs.readdirSync(folder), []);
 });
 
@@ -562,7 +579,7 @@ test('a small file of this machine is copied if it is still that one', async (t)
   const data = content(100);
   const id = contentId(100, blake3(data));
   const from = path.join(folder, 'from');
-  const to = { folder, name: 'to', ...DONE };
+  const to = { folder: Folder.root(folder), name: 'to', ...DONE };
   fs.writeFileSync(from, data);
   t.is(await copySmall(from, id, 100, to), path.join(folder, 'to'));
   t.deepEqual(fs.readFileSync(path.join(folder, 'to')), data);

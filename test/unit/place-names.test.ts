@@ -30,6 +30,8 @@ const TRAVERSAL: [path: string, why: RegExp][] = [
   ['.hearsay-x/y', /keeps for its own/],
   ['.HEARSAY-x.tmp', /keeps for its own/],
   ['.hear\u017fay-x.tmp', /keeps for its own/],
+  ['.hear\u200csay-0.part', /keeps for its own/],
+  ['\ufeff.hearsay-0.part', /keeps for its own/],
 ];
 
 for (const [path, why] of TRAVERSAL) {
@@ -72,6 +74,8 @@ const WINDOWS: [name: string, why: RegExp][] = [
   ['...', /dot or space/],
   ['space ', /dot or space/],
   ['HEARSA~1.PAR', /short name/],
+  ['PROGRA~1', /short name/],
+  ['a~12.txt', /short name/],
   ['he12ab~1.jou', /short name/],
 ];
 
@@ -93,6 +97,9 @@ test('names that look like the forbidden ones are fine on Windows', (t) => {
     'com10',
     'lpt',
     'nulls.txt',
+    'report~2024.txt',
+    '~1',
+    'a.~1~',
     '.hidden',
     'a.b.c',
     'a b',
@@ -102,14 +109,19 @@ test('names that look like the forbidden ones are fine on Windows', (t) => {
   }
 });
 
-test('.hearsayignore is an ordinary name, and macOS does not see through ignorable characters', (t) => {
-  for (const platform of PLATFORMS) t.is(nameFault('.hearsayignore', platform), undefined);
-  t.regex(nameFault('.hear\u200csay-0.part', 'darwin') ?? 'none', /keeps for its own/);
-  t.is(nameFault('.hear\u200csay-0.part', 'linux'), undefined);
+test('a part of a file is no name on macOS', (t) => {
+  for (const name of ['..namedfork', '..NamedFork']) {
+    t.regex(diskPathFault(`file/${name}/rsrc`, 'darwin') ?? 'none', /part of a file/);
+    t.is(diskPathFault(`file/${name}/rsrc`, 'linux'), undefined);
+  }
 });
 
-const CASE = { case: true, form: false };
-const BOTH = { case: true, form: true };
+test('.hearsayignore is an ordinary name', (t) => {
+  for (const platform of PLATFORMS) t.is(nameFault('.hearsayignore', platform), undefined);
+});
+
+const CASE = { case: true, form: false, ignorable: false };
+const BOTH = { case: true, form: true, ignorable: false };
 
 test('names that are one on the disk fail, all but the first', (t) => {
   const paths = ['A/x', 'a/y', 'A/X', 'b', 'B', 'b/c'];
@@ -122,8 +134,15 @@ test('both forms of é are one where the disk says so', (t) => {
   const paths = ['caf\u00e9', 'cafe\u0301', 'CAF\u00c9'];
   t.deepEqual([...collisions(paths, BOTH).keys()], ['cafe\u0301', 'CAF\u00c9']);
   t.deepEqual([...collisions(paths, CASE).keys()], ['CAF\u00c9']);
-  t.deepEqual([...collisions(paths, { case: false, form: true }).keys()], ['cafe\u0301']);
-  t.is(collisions(paths, { case: false, form: false }).size, 0);
+  t.deepEqual([...collisions(paths, { case: false, form: true, ignorable: false }).keys()], ['cafe\u0301']);
+  t.is(collisions(paths, { case: false, form: false, ignorable: false }).size, 0);
+});
+
+test('unseen characters, and letters that become two, count where the disk says so', (t) => {
+  const unseen = { case: false, form: false, ignorable: true };
+  t.deepEqual([...collisions(['a', 'a\u200c', 'b'], unseen).keys()], ['a\u200c']);
+  t.is(collisions(['a', 'a\u200c'], CASE).size, 0);
+  t.deepEqual([...collisions(['stra\u00dfe', 'STRA\u1e9eE', 'STRASSE'], CASE).keys()], ['STRA\u1e9eE', 'STRASSE']);
 });
 
 test('a folder shared by many is no collision with itself', (t) => {

@@ -31,6 +31,7 @@ test('without anything the defaults hold', async (t) => {
     multicast: true,
     group: '239.255.47.48:47748',
     interface: [],
+    secret: undefined,
     wait: 2,
     timeout: 30,
     state: join(config, 'data'),
@@ -43,12 +44,12 @@ test('every setting stands in config/default.toml with a comment', async (t) => 
   const text = await readFile(new URL('../../../config/default.toml', import.meta.url), 'utf8');
   const lines = text.split('\n');
   const keys = lines.flatMap((line, i) => {
-    const key = /^(\w+) = /.exec(line)?.[1];
+    const key = /^([\w-]+) = /.exec(line)?.[1];
     if (key) t.regex(lines[i - 1], /^# /, key);
     return key ? [key] : [];
   });
   const { defaultPort: _, ...settings } = await loadSettings({ configFile: (await withFile(t, '')).file });
-  t.deepEqual(keys.sort(), Object.keys(settings).sort());
+  t.deepEqual(keys.map((key) => key.replace('secret-file', 'secret')).sort(), Object.keys(settings).sort());
 });
 
 test('an option wins over the environment, that over the config file, that over the defaults', async (t) => {
@@ -75,18 +76,19 @@ test('a named config file is read instead of the platform’s own, and must exis
 });
 
 test('paths of a config file are relative to it, or to the home folder', async (t) => {
-  const text = 'share = ["music", "~/photos", { path = "~", as = "home" }, "~odd"]\nstate = "~/state"';
+  const text =
+    'share = ["music", "~/photos", { path = "~", as = "home", for = ["bob", "01ARZ3NDEKTSV4RRFFQ69G5FAW"] }, "~odd"]\nstate = "~/state"';
   const { folders } = await withFile(t, text);
   const settings = await loadSettings({ folders });
   t.deepEqual(settings.share, [
     { path: join(folders.config, 'music') },
     { path: join(homedir(), 'photos') },
-    { path: homedir(), as: 'home' },
+    { path: homedir(), as: 'home', for: ['bob', '01ARZ3NDEKTSV4RRFFQ69G5FAW'] },
     { path: join(folders.config, '~odd') },
   ]);
   t.is(settings.state, join(homedir(), 'state'));
-  const flagged = await loadSettings({ folders, flags: { share: ['here', { path: 'there', as: 'x' }] } });
-  t.deepEqual(flagged.share, [{ path: resolve('here') }, { path: resolve('there'), as: 'x' }]);
+  const flagged = await loadSettings({ folders, flags: { share: ['here', { path: 'there', as: 'x', for: ['bob'] }] } });
+  t.deepEqual(flagged.share, [{ path: resolve('here') }, { path: resolve('there'), as: 'x', for: ['bob'] }]);
 });
 
 for (const [text, expected] of [
@@ -106,6 +108,8 @@ for (const [text, expected] of [
   ['state = 4', /state: expected the path of a folder/],
   ['share = [{ path = "a", sa = "b" }]', /share: expected a list of paths/],
   ['share = [{ path = "a", as = "b/c" }]', /share: expected a list of paths/],
+  ['share = [{ path = "a", for = [] }]', /share: expected a list of paths/],
+  ['share = [{ path = "a", for = "bob" }]', /share: expected a list of paths/],
   [`name = "${'é'.repeat(33)}"`, /name: expected a text of at most 64 bytes/],
   ['name = "a\\u001bb"', /name: expected a text/],
   ['wait = 2\nwait = 3', /config\.toml:2:\d+: /],
@@ -141,6 +145,42 @@ test('--multicast ADDR:PORT names the group, --no-multicast turns it off', async
   t.deepEqual([group.multicast, group.group], [true, '239.1.2.3:99']);
   t.false((await loadSettings({ configFile })).multicast);
   t.true((await loadSettings({ flags: { multicast: true }, configFile })).multicast);
+});
+
+test('the secret: of the library, --secret-file, HEARSAY_SECRET, the config file, in this order', async (t) => {
+  const { folders } = await withFile(t, 'secret-file = "s"');
+  for (const name of ['s', 'option']) await writeFile(join(folders.config, name), `of ${name}\n`, { mode: 0o600 });
+  const secret = async (flags = {}, env = {}) => (await loadSettings({ folders, flags, env })).secret;
+  t.deepEqual(await secret(), { text: 'of s', warnings: [] });
+  const env = { HEARSAY_SECRET: ' of env\n' };
+  t.deepEqual(await secret({}, env), { text: 'of env', warnings: [] });
+  const secretFile = join(folders.config, 'option');
+  t.deepEqual(await secret({ secretFile }, env), { text: 'of option', warnings: [] });
+  t.deepEqual(await secret({ secretFile, secret: 'own' }, env), { text: 'own', warnings: [] });
+  t.false('secret-file' in (await loadSettings({ folders })));
+  t.is((await loadSettings({ configFile: (await withFile(t, 'secret-file = ""')).file })).secret, undefined);
+});
+
+test('no secret where one was wanted is an error, never the open group', async (t) => {
+  const { file, folders } = await withFile(t, 'secret-file = "none"');
+  const { file: plain } = await withFile(t, '');
+  const empty = join(folders.config, 'empty');
+  await writeFile(empty, '\n');
+  for (const [source, code, expected] of [
+    [{ configFile: file }, 'config', /^secret-file: .*none: it cannot be read/],
+    [{ configFile: plain, flags: { secretFile: '' } }, 'usage', /^--secret-file: expected the path/],
+    [{ configFile: plain, flags: { secretFile: empty } }, 'usage', /^--secret-file: .*empty: the secret is empty/],
+    [{ configFile: plain, flags: { secretFile: `${empty}-not` } }, 'usage', /cannot be read/],
+    [{ configFile: plain, env: { HEARSAY_SECRET: '' } }, 'usage', /^HEARSAY_SECRET: the secret is empty/],
+    [{ configFile: plain, env: { HEARSAY_SECRET: 'a\nb' } }, 'usage', /is one line/],
+    [{ configFile: plain, flags: { secret: ' ' } }, 'usage', /^secret: the secret is empty/],
+  ] as const) {
+    const error = await t.throwsAsync(loadSettings(source), { instanceOf: HearsayError });
+    t.is(error.code, code);
+    t.regex(error.message, expected);
+  }
+  const toml = await withFile(t, 'secret = "typed"');
+  t.is((await t.throwsAsync(loadSettings({ configFile: toml.file }), { instanceOf: HearsayError })).code, 'config');
 });
 
 test('addresses as people write them', (t) => {

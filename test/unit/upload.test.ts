@@ -1,7 +1,7 @@
 import test from 'ava';
-import { UNACKED_MAX } from '../../lib/limits.js';
+import { ITEMS_QUEUED_MAX, UNACKED_MAX } from '../../lib/limits.js';
 import { Rto } from '../../lib/transfer/rto.js';
-import { QUEUE_MAX, Upload } from '../../lib/transfer/upload.js';
+import { Upload } from '../../lib/transfer/upload.js';
 
 test('requests of one connection are served in turn', (t) => {
   const upload = new Upload();
@@ -42,7 +42,7 @@ test('what is asked for beyond the queue is not remembered', (t) => {
     upload.acked(1, [item.index], 0);
     sent++;
   }
-  t.is(sent, QUEUE_MAX);
+  t.is(sent, ITEMS_QUEUED_MAX);
 });
 
 test('a request never acknowledged is given up, and others go on', (t) => {

@@ -1,8 +1,18 @@
 import test from 'ava';
 import { HearsayError } from '../../lib/errors.js';
 import { peerId } from '../../lib/ids.js';
+import { COUNTER_MAX } from '../../lib/limits.js';
 import { pack } from '../../lib/wire/codec.js';
-import { type Head, headStatement, leaveStatement, packHead, proofStatement, readHead } from '../../lib/wire/head.js';
+import {
+  type Head,
+  headStatement,
+  leaveStatement,
+  packHead,
+  peekEcho,
+  peekId,
+  proofStatement,
+  readHead,
+} from '../../lib/wire/head.js';
 import { ID, KEY } from './wire-messages.js';
 
 const HEAD: Head = {
@@ -13,6 +23,7 @@ const HEAD: Head = {
   flags: 2,
   epoch: 3,
   version: 17,
+  beat: 200,
   files: 5,
   bytes: 2 ** 40,
   count: 6,
@@ -23,8 +34,8 @@ const HEAD: Head = {
 
 test('a head has its golden bytes, and reads back', (t) => {
   const golden = [
-    `9dba${Buffer.from(ID).toString('hex')}`,
-    `c420${'07'.repeat(32)}a36e6173cdba84020311`,
+    `9eba${Buffer.from(ID).toString('hex')}`,
+    `c420${'07'.repeat(32)}a36e6173cdba84020311ccc8`,
     `05cb42700000000000000600c420${'09'.repeat(32)}c400`,
   ].join('');
   t.is(packHead(HEAD).toString('hex'), golden);
@@ -51,6 +62,10 @@ test('heads of wrong shape are refused', (t) => {
     { port: 65_536 },
     { port: -1 },
     { epoch: 0 },
+    { epoch: COUNTER_MAX + 1 },
+    { version: COUNTER_MAX + 1 },
+    { beat: COUNTER_MAX + 1 },
+    { beat: -1 },
     { flags: 256 },
     { key: new Uint8Array(31) },
     { root: new Uint8Array(33) },
@@ -64,6 +79,18 @@ test('heads of wrong shape are refused', (t) => {
   }
   t.throws(() => readHead(pack([])), { instanceOf: HearsayError });
   t.throws(() => readHead(pack('head')), { instanceOf: HearsayError });
+});
+
+test('the id and the echo can be seen without reading the rest, and nothing that is no head does harm', (t) => {
+  const echo = new Uint8Array(16).fill(5);
+  const packed = packHead({ ...HEAD, echo, epoch: COUNTER_MAX, version: COUNTER_MAX, beat: COUNTER_MAX });
+  t.is(readHead(packed).beat, COUNTER_MAX);
+  t.is(peekId(packed), ID);
+  t.deepEqual(Uint8Array.from(peekEcho(packed)), echo);
+  for (const wrong of [new Uint8Array(0), new Uint8Array(5), new Uint8Array(600).fill(255)]) {
+    t.not(peekId(wrong), ID);
+    t.true(peekEcho(wrong).length <= 16);
+  }
 });
 
 test('what is signed for one purpose can be taken for no other, and for no other two', (t) => {

@@ -1,6 +1,7 @@
 /** Messages for the wire's tests: one of each type with its bytes written out by hand, and arbitrary ones. */
 import fc from 'fast-check';
 import { peerId } from '../../lib/ids.js';
+import { FILE_SIZE_MAX } from '../../lib/limits.js';
 import type { Offer } from '../../lib/offer.js';
 import type { Letter, Message, MessageOf, Neighbour } from '../../lib/wire/table.js';
 
@@ -63,7 +64,8 @@ export const GOLDEN: { [L in Letter]: readonly [MessageOf<L>, string] } = {
     `97a14401${bin(32, 255)}91${FILE_HEX}c3${bin(1, 9)}${bin(64, 2)}`,
   ],
   F: [{ type: 'F', number: 127, kind: 2, text: '*.txt' }, `94a1467f02${str('*.txt')}`],
-  I: [{ type: 'I', number: 128, offers: [gone], last: false }, `94a149cc8091${GONE_HEX}c2`],
+  I: [{ type: 'I', number: 128, offers: [gone], last: false, aside: true }, `95a149cc8091${GONE_HEX}c2c3`],
+  Y: [{ type: 'Y', reset: true, offers: [file], last: false }, `94a159c391${FILE_HEX}c2`],
   G: [{ type: 'G', number: 9, id: null, path: 'p/a', first: 0 }, `95a14709${NONE}${str('p/a')}00`],
   M: [
     {
@@ -131,7 +133,7 @@ const offer: fc.Arbitrary<Offer> = fc.oneof(
   fc.record({
     path,
     kind: fc.constantFrom('file' as const, 'executable' as const),
-    size: safe,
+    size: fc.maxSafeNat().map((n) => n % (FILE_SIZE_MAX + 1)),
     mtime: fc.maxSafeInteger(),
     id,
     version: safe.map((n) => Math.max(n, 1)),
@@ -189,6 +191,13 @@ export const ANY: { [L in Letter]: fc.Arbitrary<MessageOf<L>> } = {
   I: fc.record({
     type: fc.constant('I'),
     number,
+    offers: fc.array(offer, { maxLength: 20 }),
+    last: fc.boolean(),
+    aside: fc.boolean(),
+  }),
+  Y: fc.record({
+    type: fc.constant('Y'),
+    reset: fc.boolean(),
     offers: fc.array(offer, { maxLength: 20 }),
     last: fc.boolean(),
   }),
