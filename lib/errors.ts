@@ -48,6 +48,25 @@ export function isCode(word: string): word is Code {
   return Object.hasOwn(TABLE, word);
 }
 
+/** What can be the matter with another; a full disk, or somebody's Ctrl-C, is no reason of his why we get nothing. */
+const OF_OTHERS: readonly Code[] = [
+  'not-found',
+  'changed',
+  'not-readable',
+  'limit',
+  'bad-message',
+  'timeout',
+  'refused',
+  'cancelled',
+  'usage',
+  'busy',
+];
+
+/** The code of an error that another tells of: `failed` where he speaks of what only we can know. */
+export function saidCode(word: string): Code {
+  return OF_OTHERS.find((code) => code === word) ?? 'failed';
+}
+
 /** The exit status that a code stands for. */
 export function exitStatus(code: Code): number {
   return TABLE[code][0];

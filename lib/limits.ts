@@ -81,6 +81,27 @@ export const ADDRESSES_MAX = 16;
 /** Neighbours told to a new connection in one frame. */
 export const NEIGHBOURS_MAX = 256;
 
+/** Dials that gossip has under way: enough to be in touch with a full LAN within a minute, too few to storm one host. */
+export const DIALS_MAX = 8;
+
+/** Peers waiting to be dialled, in all: what a few of those who were joined tell of. */
+export const DIALS_QUEUED_MAX = 4 * NEIGHBOURS_MAX;
+
+/** The same of those that one peer told of: one who invents many keeps nobody else out. */
+export const DIALS_QUEUED_OF_ONE_MAX = NEIGHBOURS_MAX;
+
+/** Those who asked by datagram lately and are remembered: the one-shots of a thousand hosts. */
+export const ASKERS_MAX = 1024;
+
+/** Heads remembered as checked: what was multicast comes once by each card, and is told by several neighbours. */
+export const CHECKED_MAX = 2048;
+
+/** Other writers' offers being pulled at once: more would only share the same link and disk. */
+export const PULLS_MAX = 8;
+
+/** Offers gathered at a time of all answers to pulls: two of the largest; beyond it the largest gives way. */
+export const GATHERED_MAX = 2 * (OFFERS_PER_PEER_MAX + TOMBSTONES_MAX);
+
 /** Datagrams waiting to be handled: at 1,200 bytes some 2.4 MB; beyond it those of whoever sends most are dropped, gossip heals. */
 export const DATAGRAM_QUEUE_MAX = 2048;
 

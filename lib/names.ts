@@ -35,7 +35,7 @@ export function isSafePath(path: string): boolean {
 }
 
 // Control characters (C0, DEL, C1) and the marks that turn the direction of text round.
-const UNPRINTABLE = /[\p{Cc}\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/gu;
+const UNPRINTABLE = /[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/gu;
 
 /** Text from the network or the disk, made safe to print: control and direction characters as `\u{…}` escapes. */
 export function printable(text: string): string {
@@ -45,6 +45,11 @@ export function printable(text: string): string {
     if (c === '\r') return '\\r';
     return `\\u{${c.charCodeAt(0).toString(16)}}`;
   });
+}
+
+/** A value as JSON on one line that is safe to print: the same value, these characters as JSON's own escapes. */
+export function printableJson(value: object): string {
+  return JSON.stringify(value).replace(UNPRINTABLE, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
 /** Compares by code unit: the one order in which paths are listed, the same on every machine and in every locale. */

@@ -182,7 +182,11 @@ export class Peer implements Api {
       gossip: this.#gossip,
       gossiper: this.#gossiper,
       links: this.#links,
-      tell: (event) => this.#tell(event),
+      // Anybody can come under a name that is known, and as often as he likes.
+      tell: (event) => {
+        if (event.event === 'warning') this.#warnings.take('ambiguous', event.message, now());
+        else this.#tell(event);
+      },
     });
     const shelf = new LocalShelf(this.#catalogue, (peer, path) => this.#asides.sees(peer, path));
     this.#server = new Server(shelf, {

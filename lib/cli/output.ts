@@ -1,6 +1,6 @@
 /** How commands speak: results on standard output, everything else on standard error, an error the same way everywhere. */
 import { advice, type HearsayError } from '../errors.js';
-import { printable } from '../names.js';
+import { printable, printableJson } from '../names.js';
 import type { Io, Sink } from './io.js';
 
 export interface Manner {
@@ -75,7 +75,7 @@ export class Output {
 
   /** One document or event on one line. */
   data(value: object): Promise<void> {
-    return this.#io.stdout.write(`${JSON.stringify(value)}\n`);
+    return this.#io.stdout.write(`${printableJson(value)}\n`);
   }
 
   /** Something beside the result, for people; nothing with --quiet or --json. */
@@ -115,6 +115,8 @@ export class Output {
       await this.log(`${red('hearsay:')} ${about}${text}${advise ? `\n${dim(`  ${advice(code)}`)}` : ''}`);
     }
     // What we raised on purpose has said all; what lies behind it may be a fault of ours.
-    if (this.manner.verbose && error.cause instanceof Error && error.cause.stack) await this.log(error.cause.stack);
+    if (this.manner.verbose && error.cause instanceof Error && error.cause.stack) {
+      await this.log(error.cause.stack.split('\n').map(printable).join('\n'));
+    }
   }
 }

@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { Command } from 'commander';
 import type { ShareEvent } from '../api.js';
 import { HearsayError } from '../errors.js';
-import { printable } from '../names.js';
+import { printable, printableJson } from '../names.js';
 import type { Context, Perform } from './context.js';
 import { count, formatSize, peerLabel } from './format.js';
 import { listOption } from './options.js';
@@ -71,7 +71,7 @@ class Teller {
       out.warn(event.message);
       return;
     }
-    const line = out.manner.json ? JSON.stringify(event) : this.#line(event);
+    const line = out.manner.json ? printableJson(event) : this.#line(event);
     if (line === undefined) return;
     if (this.#waiting >= WAITING_MAX) {
       this.#left++;

@@ -1,6 +1,6 @@
 /** `--trace`: every message, a line each, to standard error, so that a learner can follow an exchange. */
 import type { Api, TraceRecord } from '../api.js';
-import { printable } from '../names.js';
+import { printable, printableJson } from '../names.js';
 import type { Output } from './output.js';
 
 /** `→ 192.168.1.7:47748 T transfer photos/cat.jpg chunk 3 262144 B tcp`; `←` is what came in. */
@@ -17,7 +17,7 @@ export function traceLine(record: TraceRecord): string {
 export async function printTrace(api: Api, out: Output, signal: AbortSignal): Promise<void> {
   try {
     for await (const record of api.trace(signal)) {
-      const line = out.manner.json ? JSON.stringify({ event: 'trace', ...record }) : traceLine(record);
+      const line = out.manner.json ? printableJson({ event: 'trace', ...record }) : traceLine(record);
       await out.log(line);
     }
   } catch {

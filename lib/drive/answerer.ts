@@ -98,7 +98,9 @@ export class Answerer {
     await this.#asides?.decided(peer);
     const sees = (path: string): boolean => this.#asides?.sees(peer, path) ?? true;
     if (message.kind === ASK.hashed && sees(message.text)) await this.#hashFirst(message.text);
-    return this.#paging.send(link, () => this.#gossip.answerFind(message, sees), signal);
+    // For one whom nothing of it is for, it is not even looked through: the time would tell how much there is.
+    const some = this.#asides?.seesAny(peer) ? sees : undefined;
+    return this.#paging.send(link, () => this.#gossip.answerFind(message, some), signal);
   }
 
   async #hashFirst(path: string): Promise<void> {

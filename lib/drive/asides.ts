@@ -103,6 +103,11 @@ export class Asides {
     return !this.#allowed.isLimited(share) || this.#allowed.shares(peer).has(share);
   }
 
+  /** Whether any of what is for some only is for a peer. */
+  seesAny(peer: PeerId): boolean {
+    return this.#allowed.shares(peer).size > 0;
+  }
+
   /** Resolves as soon as it is clear whether one who bears an awaited name is the one who is meant: in a second at most. */
   async decided(peer: PeerId): Promise<void> {
     while (!this.#stopped && this.#allowed.isUndecided(peer)) {

@@ -7,7 +7,7 @@ import { HearsayError } from '../errors.js';
 import type { PeerId } from '../ids.js';
 import { ANSWER_MOST_MS, HITS_MAX } from '../limits.js';
 import type { Link } from '../net/link.js';
-import type { Offer } from '../offer.js';
+import { type Offer, sumOfLoads } from '../offer.js';
 import type { Requests } from './requests.js';
 
 /** Kinds of a find, as on the wire. */
@@ -89,13 +89,15 @@ export class Asker {
   async askOne(peer: PeerId, question: Question, signal?: AbortSignal, timeout = ANSWER_MS): Promise<Offer[]> {
     const link = await this.#options.connect(peer);
     const all: Offer[] = [];
+    let load = 0;
     await this.#options.requests.gather(
       link,
       (number) => ({ type: 'F', number, ...question }),
       (page) => {
         if (page.type !== 'I') throw new HearsayError('bad-message', `${page.type} in answer to a find`);
         if (page.offers.length === 0 && !page.last) throw new HearsayError('bad-message', 'a page with nothing on it');
-        if (all.length + page.offers.length > HITS_MAX) throw new HearsayError('limit', `over ${HITS_MAX} offers`);
+        load += sumOfLoads(page.offers);
+        if (load > HITS_MAX) throw new HearsayError('limit', `over ${HITS_MAX} offers`);
         this.#lastNews = performance.now();
         this.#options.found(peer, page.offers, page.last, page.aside);
         all.push(...page.offers);

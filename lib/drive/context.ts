@@ -17,6 +17,8 @@ export interface FetchContext {
   nameOf(peer: PeerId): PeerName;
   /** Whether a peer is here, as far as gossip knows: it has neither said goodbye nor fallen silent. */
   isHere(peer: PeerId): boolean;
+  /** Whether none of these peers, of which there is one at least, offers a path to everyone: nobody else is told of it then. */
+  isAside(path: string, peers: readonly PeerId[]): boolean;
   /** Peers that offer this content now, other than this one. */
   holders(id: string): PeerId[];
   /**

@@ -100,6 +100,11 @@ export class Getting implements GetContext {
     return this.#parts.gossip.peer(id) !== undefined;
   }
 
+  isAside(path: string, peers: readonly PeerId[]): boolean {
+    const { index } = this.#parts.gossip;
+    return peers.length > 0 && peers.every((peer) => index.isToldAside(peer, path));
+  }
+
   holders(id: string): PeerId[] {
     const { gossip } = this.#parts;
     return gossip.index

@@ -93,6 +93,8 @@ export class LargeFetch {
   readonly #job: LargeJob;
   readonly #context: FetchContext;
   readonly #events: LargeEvents;
+  /** Whether all who were known to offer it at the beginning do so to some only. */
+  readonly #isAside: boolean;
   readonly #sources = new Map<PeerId, Source>();
   /** Peers being connected to. */
   readonly #coming = new Set<PeerId>();
@@ -132,6 +134,7 @@ export class LargeFetch {
     this.#context = context;
     this.#events = events;
     this.#id = job.id;
+    this.#isAside = context.isAside(job.path, job.sources);
     const chunks = chunkCount(job.size);
     if (chunks > CHUNKS_MAX)
       throw new HearsayError('limit', `${job.path} is said to have more than ${CHUNKS_MAX} chunks`);
@@ -203,9 +206,15 @@ export class LargeFetch {
     });
   }
 
+  /** Who offers the content, under whatever name. What is for some only is asked of no one but those who told of it. */
+  #holders(): PeerId[] {
+    return this.#id === null || this.#isAside ? [] : this.#context.holders(this.#id);
+  }
+
   /** Whoever has the same content is a source, whatever it is called there. */
   #seek(id: string): void {
-    for (const peer of this.#context.holders(id)) this.#add(peer);
+    if (this.#isAside) return;
+    for (const peer of this.#holders()) this.#add(peer);
     this.#stops.push(this.#context.seek(id, (peer) => this.#add(peer)));
   }
 
@@ -278,6 +287,8 @@ export class LargeFetch {
       },
     });
     this.#sources.set(link.peer, source);
+    // What it is called is told also when it has left.
+    this.#context.nameOf(link.peer);
     const first = this.#hasManifest ? chunkCount(this.#job.size) : 0;
     link.send({ type: 'G', number: source.number, id: this.#id, path, first });
   }
@@ -333,7 +344,7 @@ export class LargeFetch {
 
   /** Whether a peer offers this content by itself, and does not merely receive it now. */
   #isOffered(peer: PeerId): boolean {
-    return this.#job.sources.includes(peer) || (this.#id !== null && this.#context.holders(this.#id).includes(peer));
+    return this.#job.sources.includes(peer) || this.#holders().includes(peer);
   }
 
   #manifestPage(source: Source, page: MessageOf<'M'>): void {
@@ -605,14 +616,10 @@ export class LargeFetch {
     if (this.#over || this.#sources.size > 0 || this.#coming.size > 0 || this.#download?.chunks.complete) return;
     // With the manifest here, the disk may still give all.
     if (this.#hasManifest && !this.#download) return;
-    if (this.#id !== null) {
-      const fresh = this.#context
-        .holders(this.#id)
-        .filter((p) => !this.#dropped.has(p) && (this.#job.only?.has(p) ?? true));
-      if (fresh.length > 0) {
-        for (const peer of fresh) this.#add(peer);
-        return;
-      }
+    const fresh = this.#holders().filter((p) => !this.#dropped.has(p) && (this.#job.only?.has(p) ?? true));
+    if (fresh.length > 0) {
+      for (const peer of fresh) this.#add(peer);
+      return;
     }
     this.#settle.reject(this.#lastError ?? new HearsayError('no-peer', 'nobody has it any more'));
   }
@@ -621,7 +628,7 @@ export class LargeFetch {
   #watch(): void {
     if (this.#over) return;
     this.#rotate();
-    if (this.#id !== null) for (const peer of this.#context.holders(this.#id)) this.#add(peer);
+    for (const peer of this.#holders()) this.#add(peer);
     // How many sources there are changes without anything coming.
     this.#tellProgress();
     const now = performance.now();
@@ -642,8 +649,7 @@ export class LargeFetch {
     const before = performance.now() - USELESS_MS;
     const useless = [...this.#sources.values()].filter(({ usefulAt }) => usefulAt < before);
     if (useless.length === 0) return;
-    const waiting = this.#context
-      .holders(this.#id)
+    const waiting = this.#holders()
       .filter((peer) => !this.#sources.has(peer) && !this.#coming.has(peer) && !this.#dropped.has(peer))
       .filter((peer) => this.#job.only?.has(peer) ?? true);
     for (const source of useless.slice(0, waiting.length)) {

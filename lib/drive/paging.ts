@@ -152,7 +152,8 @@ export class Paging {
     const now = performance.now();
     for (const job of [...this.#running]) {
       const isStalled = job.link.stalledFor(now) > STALLED_MS;
-      if (isStalled || now - job.since > this.#mostMs) job.end(new HearsayError('limit', 'it took too long, and others wait'));
+      if (isStalled || now - job.since > this.#mostMs)
+        job.end(new HearsayError('limit', 'it took too long, and others wait'));
     }
     // Some may read again.
     this.#fill();

@@ -4,8 +4,9 @@
  * Owns the table of open requests. Always true: every request ends once, by its handler being closed by its maker or by
  * the link's end. Called by whoever asks something over a link, and by the peer's switch with what arrives.
  */
-import { asHearsayError, HearsayError, isCode } from '../errors.js';
+import { asHearsayError, HearsayError, saidCode } from '../errors.js';
 import { REQUESTS_PER_CONNECTION_MAX } from '../limits.js';
+import { printable } from '../names.js';
 import type { Link } from '../net/link.js';
 import type { Message } from '../wire/table.js';
 
@@ -20,10 +21,10 @@ export interface Handler {
   heard?(): void;
 }
 
-/** An `E` that tells of an error, as one of ours. Its text is not believed to be printable. */
+/** An `E` that tells of an error, as one of ours: its code one that others may tell of, its text one line. */
 export function errorOf(message: Extract<Message, { type: 'E' }>): HearsayError {
-  const code = isCode(message.code) ? message.code : 'failed';
-  return new HearsayError(code, message.message || 'the other side ended the exchange');
+  const { code, message: text } = message;
+  return new HearsayError(saidCode(code), printable(text) || 'the other side ended the exchange');
 }
 
 export class Requests {

@@ -11,10 +11,10 @@ import { blake3 } from '../hash.js';
 import { Latest } from '../latest.js';
 import {
   BLOCK,
+  ITEMS_QUEUED_MAX,
   LOOKED_MAX,
   MANIFEST_PAGE,
   NAMES_MAX,
-  ITEMS_QUEUED_MAX,
   SMALL_BATCH_MAX,
   TRANSFERS_PER_CONNECTION_MAX,
 } from '../limits.js';

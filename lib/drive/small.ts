@@ -6,7 +6,7 @@
  * nothing, makes room for one that waits. Called by the fetch.
  */
 import type { PeerName } from '../api.js';
-import { asHearsayError, type Code, HearsayError, isCode } from '../errors.js';
+import { asHearsayError, type Code, HearsayError, saidCode } from '../errors.js';
 import type { PeerId } from '../ids.js';
 import { SMALL_MAX, SOURCES_MAX, UNWRITTEN_MAX } from '../limits.js';
 import type { Link } from '../net/link.js';
@@ -54,8 +54,8 @@ interface Source {
 
 const RETRIES = 3;
 const RETRY_MS = 500;
-/** A source that gives nothing for so long makes room for one that waits, where all places are taken, ms. */
-const USELESS_MS = 5000;
+/** A source that gives nothing for so long makes room for one that waits, ms: by then all that are in use were asked in vain. */
+const USELESS_MS = 10_000;
 /** Files that come slowly are waited for so many time-outs at most. */
 const SLOW_MOST = 10;
 
@@ -171,19 +171,21 @@ export class SmallFetch {
     requests.clear();
   }
 
-  /** Sees to it that whoever has something that is wanted gets a place in time. */
+  /**
+   * Sees to it that whoever has something that is lacking gets a place in time: those that have given nothing for a while make room,
+   * all at once, as what one of them was asked for goes to the next; and where all places are taken, those that have nothing to do.
+   */
   #rotate(): void {
-    for (const peer of this.#batch.peers) {
-      const isIn = this.#sources.has(peer) || this.#coming.has(peer) || this.#retrying.has(peer);
-      if (!isIn && this.#batch.wants(peer)) this.#queue.add(peer);
-    }
-    if (this.#queue.size === 0) return;
+    const isIn = (peer: PeerId) => this.#sources.has(peer) || this.#coming.has(peer) || this.#retrying.has(peer);
+    const others = this.#batch.peers.filter((peer) => !isIn(peer) && this.#batch.isLacking(peer));
+    const isFull = () => this.#sources.size + this.#coming.size >= SOURCES_MAX;
+    if (others.length === 0) return;
     const before = performance.now() - USELESS_MS;
-    const isFull = this.#sources.size + this.#coming.size >= SOURCES_MAX;
-    let wanted = this.#queue.size;
+    for (const source of [...this.#sources.values()]) if (source.usefulAt < before) this.#leave(source);
+    for (const peer of others) if (this.#batch.wants(peer)) this.#queue.add(peer);
     for (const source of [...this.#sources.values()]) {
+      if (this.#queue.size === 0 || !isFull()) break;
       if (source.requests.size === 0 && !this.#batch.wants(source.peer)) this.#leave(source);
-      else if (isFull && source.usefulAt < before && wanted-- > 0) this.#leave(source);
     }
     this.#fill();
   }
@@ -348,7 +350,7 @@ export class SmallFetch {
       if (!fresh.has(entry.place) || !this.#batch.expects(file, source.peer)) continue;
       const job = this.#jobs[file];
       if (entry.code !== '') {
-        const code = isCode(entry.code) ? entry.code : 'failed';
+        const code = saidCode(entry.code);
         this.#failed(file, source.peer, new HearsayError(code, `${job.path}: ${code} at its source`));
         continue;
       }

@@ -8,12 +8,13 @@
 import type { Millis } from '../clock.js';
 import type { PeerId } from '../ids.js';
 import { OFFERS_MAX, OFFERS_PER_PEER_MAX } from '../limits.js';
-import { isFile, type Offer } from '../offer.js';
+import { isFile, loadOf, type Offer } from '../offer.js';
 import type { MessageOf } from '../wire/table.js';
 import { offerPages } from './answers.js';
 import type { Circle } from './circle.js';
 import type { Context } from './context.js';
 import type { Member } from './member.js';
+import { offersOf } from './room.js';
 import { Shelf } from './shelf.js';
 import { type Change, difference, saysTheSame } from './staging.js';
 
@@ -42,7 +43,7 @@ export class Asides {
   readonly shelf: Shelf;
   readonly #context: Context;
   readonly #circle: Circle;
-  /** Snapshots that are not whole yet, by their writers, and the offers in all of them. */
+  /** Snapshots that are not whole yet, by their writers, and the room that all of them take. */
   readonly #arriving = new Map<PeerId, Shelf>();
   #staged = 0;
   /** Those of whom it was told that not all of theirs is kept. */
@@ -130,10 +131,10 @@ export class Asides {
   }
 
   /** The link to a peer ended, or another took its place: unless it begins anew, what it told aside goes. */
-  unsure(member: Member): void {
-    this.#drop(member.id);
-    if (!member.aside) return;
-    member.aside.unsureAt = this.#context.after(KEPT, { kind: 'aside', peer: member.id });
+  unsure(peer: PeerId): void {
+    this.#drop(peer);
+    const aside = this.#circle.get(peer)?.aside;
+    if (aside) aside.unsureAt = this.#context.after(KEPT, { kind: 'aside', peer });
   }
 
   /** The time to begin anew is over. */
@@ -145,17 +146,22 @@ export class Asides {
 
   #put(member: Member, shelf: Shelf, offers: readonly Offer[], staged: boolean): Change[] {
     const changes: Change[] = [];
+    let full = false;
     for (const offer of offers) {
       const before = shelf.get(offer.path);
       if (!before && offer.kind !== 'removed' && !this.#hasRoom(member, shelf)) {
-        this.#tellFull(member);
-        continue;
+        // Who is to give way is looked for once a page.
+        full ||= !this.#makeRoom(member, shelf);
+        if (full) {
+          this.#tellFull(member);
+          continue;
+        }
       }
       if (!shelf.put(offer)) continue;
       // Pages come whole and in order: a tombstone has nothing more to say.
       if (offer.kind === 'removed') shelf.dropGrave(offer.path);
       const after = shelf.get(offer.path);
-      if (staged) this.#staged += Number(after !== undefined) - Number(before !== undefined);
+      if (staged) this.#staged += (after ? loadOf(after) : 0) - (before ? loadOf(before) : 0);
       changes.push({ before, after });
     }
     shelf.trim();
@@ -163,8 +169,24 @@ export class Asides {
   }
 
   #hasRoom(member: Member, shelf: Shelf): boolean {
-    const theirs = (member.shelf?.count ?? 0) + shelf.count;
-    return theirs < this.#bounds.peer && this.#circle.index.size + this.#staged < this.#bounds.all;
+    return this.#mayMore(member, shelf) && this.#circle.index.load + this.#staged < this.#bounds.all;
+  }
+
+  #mayMore(member: Member, shelf: Shelf): boolean {
+    return (member.shelf?.load ?? 0) + shelf.load < this.#bounds.peer;
+  }
+
+  /** Makes room for one more of a peer, as for what is for everyone: who takes most gives it up. @returns whether there is room now */
+  #makeRoom(member: Member, shelf: Shelf): boolean {
+    if (!this.#mayMore(member, shelf)) return false;
+    // What is not whole yet takes room as well.
+    const weigh = (one: Member): number => offersOf(one) + (this.#arriving.get(one.id)?.load ?? 0);
+    while (this.#circle.index.load + this.#staged >= this.#bounds.all) {
+      const loser = this.#circle.letGo(member, weigh(member) + 1, weigh);
+      if (!loser) return false;
+      this.#drop(loser.id);
+    }
+    return true;
   }
 
   #tellFull({ id, head }: Member): void {
@@ -175,7 +197,7 @@ export class Asides {
   }
 
   #drop(peer: PeerId): void {
-    this.#staged -= this.#arriving.get(peer)?.count ?? 0;
+    this.#staged -= this.#arriving.get(peer)?.load ?? 0;
     this.#arriving.delete(peer);
   }
 

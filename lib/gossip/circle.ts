@@ -9,7 +9,14 @@ import type { Via } from '../api.js';
 import type { Millis } from '../clock.js';
 import { formatEndpoint } from '../endpoint.js';
 import type { PeerId } from '../ids.js';
-import { GONE_SHELVES_MAX, OFFERS_MAX, OFFERS_PER_PEER_MAX, PEERS_MAX, PEERS_PER_ADDRESS_MAX } from '../limits.js';
+import {
+  ADDRESSES_MAX,
+  GONE_SHELVES_MAX,
+  OFFERS_MAX,
+  OFFERS_PER_PEER_MAX,
+  PEERS_MAX,
+  PEERS_PER_ADDRESS_MAX,
+} from '../limits.js';
 import type { Head } from '../wire/head.js';
 import { Budget } from './budget.js';
 import type { Context } from './context.js';
@@ -31,7 +38,6 @@ const ASKS_PER_PEER = 5;
 const ASKS_BY_TIMER = 4;
 const ASK_FIRST: Millis = 150;
 const ASK_MOST: Millis = 10_000;
-const ASKED_MAX = 16;
 /** What is kept of a peer that is gone, or never came, is forgotten after this. */
 const GONE_KEPT: Millis = 30 * 60_000;
 const CANDIDATE_KEPT: Millis = 60_000;
@@ -201,29 +207,49 @@ export class Circle {
 
   /** Whether there is room in the index for all that a head speaks of, or could be. */
   hasRoom(head: Head, shelf: Shelf | undefined): boolean {
-    if (!this.#isAllowed(head)) return false;
-    return this.#fits(head, shelf) || heaviest(this.#live, this.#members.get(head.id), head.count) !== undefined;
+    const { count } = head;
+    if (!this.#isAllowed(head, count)) return false;
+    if (this.#fits(count, shelf)) return true;
+    const member = this.#members.get(head.id);
+    return heaviest(this.#live, member, withAside(count, member)) !== undefined;
   }
 
-  /** Makes room in the index for all that a head speaks of: who takes most gives it up. @returns whether there is room now */
-  takeRoom(head: Head, shelf: Shelf | undefined): boolean {
-    if (!this.#isAllowed(head)) return false;
-    while (!this.#fits(head, shelf)) {
-      const loser = heaviest(this.#live, this.#members.get(head.id), head.count);
-      if (!loser?.shelf) return false;
-      this.index.hide(loser.id);
-      for (const before of loser.shelf.offers()) this.#change(before, undefined);
-      loser.shelf = undefined;
-    }
+  /**
+   * Makes room in the index for all that a head speaks of: who takes most gives it up.
+   * @param load the room that it takes at most, as far as that is known
+   * @returns whether there is room now
+   */
+  takeRoom(head: Head, shelf: Shelf | undefined, load = 0): boolean {
+    const all = Math.max(head.count, load);
+    if (!this.#isAllowed(head, all)) return false;
+    const member = this.#members.get(head.id);
+    while (!this.#fits(all, shelf)) if (!this.letGo(member, withAside(all, member))) return false;
     return true;
   }
 
-  #isAllowed({ id, count }: Head): boolean {
-    return count + (this.#members.get(id)?.aside?.shelf.count ?? 0) <= OFFERS_PER_PEER_MAX;
+  /**
+   * Lets go of all offers of the one who takes most, those that it told aside too.
+   * @param other for whom
+   * @param count the room that it then takes
+   * @param weigh what each takes, where it is not only what is kept
+   * @returns who that is; undefined where nobody takes more
+   */
+  letGo(other: Member | undefined, count: number, weigh?: (member: Member) => number): Member | undefined {
+    const loser = heaviest(this.#live, other, count, weigh);
+    if (!loser) return undefined;
+    this.index.hide(loser.id);
+    for (const before of loser.shelf?.offers() ?? []) this.#change(before, undefined);
+    loser.shelf = undefined;
+    this.dropAside(loser);
+    return loser;
   }
 
-  #fits({ count }: Head, shelf: Shelf | undefined): boolean {
-    return this.index.size - (shelf?.count ?? 0) + count <= this.#most.offers;
+  #isAllowed({ id }: Head, load: number): boolean {
+    return withAside(load, this.#members.get(id)) <= OFFERS_PER_PEER_MAX;
+  }
+
+  #fits(load: number, shelf: Shelf | undefined): boolean {
+    return this.index.load - (shelf?.load ?? 0) + load <= this.#most.offers;
   }
 
   /** Tells changes to those who follow, but for those that say the same as before. */
@@ -248,7 +274,7 @@ export class Circle {
     if (!this.#asksOfPeer.take(member.id, now) || !this.#asks.take(to.host, now)) return;
     member.asked.delete(place);
     member.asked.set(place, asked);
-    if (member.asked.size > ASKED_MAX) member.asked.delete(member.asked.keys().next().value!);
+    if (member.asked.size > ADDRESSES_MAX) member.asked.delete(member.asked.keys().next().value!);
     asked.at = now;
     asked.tries++;
     this.#context.reply(to, this.#context.question(member.id, this.#heartbeatSize(), true, member.mark));
@@ -342,6 +368,11 @@ export class Circle {
     this.onCrowdedOut(loser);
     return true;
   }
+}
+
+/** The room that a peer takes, with what it told aside. */
+function withAside(load: number, member: Member | undefined): number {
+  return load + (member?.aside?.shelf.load ?? 0);
 }
 
 /** Whether a head was signed later than another of the same peer, or is the same but for whom it answers. */

@@ -126,12 +126,12 @@ export class Gossip {
 
   /**
    * Which of my own offers fit. The matching is done as the pages are taken, so that a large share need not be searched at once.
-   * @param sees which of those that are not for everyone are for the one who asks
+   * @param sees which of those that are not for everyone are for the one who asks; left out where none is
    * @throws HearsayError `usage` for a pattern that is too long, at the first page
    */
-  answerFind(message: MessageOf<'F'>, sees: Sees = () => false): Iterable<MessageOf<'I'>> {
+  answerFind(message: MessageOf<'F'>, sees?: Sees): Iterable<MessageOf<'I'>> {
     if (this.#context.settings.passive) return answerFind([], [], message);
-    return answerFind(this.#own.shelf.offers(), this.#asides.shelf.offers(), message, sees);
+    return answerFind(this.#own.shelf.offers(), sees ? this.#asides.shelf.offers() : [], message, sees);
   }
 
   /**
@@ -179,11 +179,11 @@ export class Gossip {
         break;
       case 'connected':
         this.#hearing.connected(event);
-        this.#asideUnsure(event.peer);
+        this.#asides.unsure(event.peer);
         break;
       case 'disconnected':
         this.#links.disconnected(event.peer);
-        this.#asideUnsure(event.peer);
+        this.#asides.unsure(event.peer);
         break;
       case 'aside': {
         const member = this.#circle.get(event.peer);
@@ -269,11 +269,6 @@ export class Gossip {
     if (refused > 0) this.#context.warn('limit', `${refused} files are not shared: there are too many`);
   }
 
-  #asideUnsure(peer: PeerId): void {
-    const member = this.#circle.get(peer);
-    if (member) this.#asides.unsure(member);
-  }
-
   /** Says goodbye, more than once because datagrams are lost. */
   #stop(): void {
     this.#running = false;
@@ -288,7 +283,7 @@ export class Gossip {
     const member = this.#circle.get(peer);
     if (!this.#context.asksOnly || member?.state !== 'live') return;
     if (aside) {
-      if (this.index.size < HITS_MAX) this.#asides.found(member, offers);
+      if (this.index.load < HITS_MAX) this.#asides.found(member, offers);
       return;
     }
     if (!member.shelf) {
@@ -298,7 +293,7 @@ export class Gossip {
     const { shelf } = member;
     const changes = [];
     for (const offer of offers) {
-      if (offer.kind === 'removed' || this.index.size >= HITS_MAX) continue;
+      if (offer.kind === 'removed' || this.index.load >= HITS_MAX) continue;
       const before = shelf.get(offer.path);
       if (!shelf.put(offer)) continue;
       const change = { before, after: shelf.get(offer.path) };

@@ -6,6 +6,7 @@
  * Called by hearing, links and pulls.
  */
 import type { PeerId } from '../ids.js';
+import { CHECKED_MAX } from '../limits.js';
 import { type Head, headStatement, peekEcho, peekId, readHead } from '../wire/head.js';
 import { Budget } from './budget.js';
 import type { Context } from './context.js';
@@ -21,8 +22,6 @@ const STRANGERS = [200, 800] as const;
 const MEMBERS = [30, 600] as const;
 const ASKED = [30, 400] as const;
 const LINKS = [256, 500] as const;
-/** Heads remembered as checked: what was multicast comes once by each card, and is told by several neighbours. */
-const REMEMBERED = 2048;
 
 /** How something signed came: by datagram, over a peer's own connection, or in its handshake, which cost it more than us. */
 export type Way = { kind: 'datagram'; host: string } | { kind: 'link'; peer: PeerId } | { kind: 'handshake' };
@@ -73,7 +72,7 @@ export class Heads {
     if (head.echo.length === 0) {
       this.#checked.delete(memo);
       this.#checked.set(memo, { head, sig });
-      if (this.#checked.size > REMEMBERED) this.#checked.delete(this.#checked.keys().next().value!);
+      if (this.#checked.size > CHECKED_MAX) this.#checked.delete(this.#checked.keys().next().value!);
     }
     return head;
   }

@@ -9,6 +9,7 @@ import type { Millis } from '../clock.js';
 import { formatEndpoint } from '../endpoint.js';
 import type { PeerId } from '../ids.js';
 import { COUNTER_MAX } from '../limits.js';
+import { sumOfLoads } from '../offer.js';
 import { encode } from '../wire/codec.js';
 import { type Head, leaveStatement, PASSIVE } from '../wire/head.js';
 import type { Message, MessageOf } from '../wire/table.js';
@@ -169,7 +170,8 @@ export class Hearing {
   /** Takes what a message brings, or sees to it that the rest is fetched. */
   #apply(member: Member, head: Head, message: MessageOf<'O'>, proof: Proof): void {
     if (this.#context.asksOnly) return;
-    if (message.offers.length > 0 && this.#circle.takeRoom(head, member.shelf)) {
+    const load = (member.shelf?.load ?? 0) + sumOfLoads(message.offers);
+    if (message.offers.length > 0 && this.#circle.takeRoom(head, member.shelf, load)) {
       const applied = applyDelta(member.shelf, member.id, message.from, message.offers, head, proof);
       if (applied) this.#circle.commit(member, applied);
     }

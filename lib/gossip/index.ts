@@ -5,7 +5,7 @@
  * Gossip writes it; everyone else reads it.
  */
 import type { PeerId } from '../ids.js';
-import type { PeerOffer } from '../offer.js';
+import { loadOf, type PeerOffer } from '../offer.js';
 import type { Shelf } from './shelf.js';
 import type { Change } from './staging.js';
 
@@ -13,6 +13,8 @@ import type { Change } from './staging.js';
 export interface Index extends Iterable<PeerOffer> {
   /** Offers in all, folders too. */
   readonly size: number;
+  /** The room that they take: see `loadOf`. */
+  readonly load: number;
   get(peer: PeerId, path: string): PeerOffer | undefined;
   /** Every peer's offer of one path. */
   byPath(path: string): PeerOffer[];
@@ -23,10 +25,12 @@ export interface Index extends Iterable<PeerOffer> {
   /** One peer's offers. */
   of(peer: PeerId): Iterable<PeerOffer>;
   /**
-   * Whether a content is known only from offers that are not for everyone, so that it is not to be passed on.
-   * @param path where it was offered, for one whose id the offers do not tell yet
+   * Whether one who offers a content, or what has no id yet at a path, to some only does not offer it to everyone as well, so that
+   * it is not to be passed on. That another says he has it, proves nothing.
    */
   isAside(id: string, path: string): boolean;
+  /** Whether a peer offers a path, and to some only. */
+  isToldAside(peer: PeerId, path: string): boolean;
 }
 
 export class LiveIndex implements Index {
@@ -36,9 +40,14 @@ export class LiveIndex implements Index {
   /** One offer by itself where there is one only, since most contents are offered once. */
   readonly #ids = new Map<string, PeerOffer | Set<PeerOffer>>();
   #size = 0;
+  #load = 0;
 
   get size(): number {
     return this.#size;
+  }
+
+  get load(): number {
+    return this.#load;
   }
 
   *[Symbol.iterator](): Iterator<PeerOffer> {
@@ -74,10 +83,15 @@ export class LiveIndex implements Index {
   }
 
   isAside(id: string, path: string): boolean {
-    const known = this.byId(id);
     const isPublic = (offer: PeerOffer): boolean => this.#shelves.get(offer.peer)?.get(offer.path) === offer;
-    if (known.some(isPublic)) return false;
-    return known.length > 0 || this.byPath(path).some((offer) => !isPublic(offer));
+    const known = this.byId(id);
+    const open = new Set(known.filter(isPublic).map(({ peer }) => peer));
+    const unhashed = this.byPath(path).filter((offer) => offer.id === null);
+    return [...known, ...unhashed].some((offer) => !isPublic(offer) && !open.has(offer.peer));
+  }
+
+  isToldAside(peer: PeerId, path: string): boolean {
+    return !this.#shelves.get(peer)?.get(path) && this.#asides.get(peer)?.get(path) !== undefined;
   }
 
   /**
@@ -118,6 +132,7 @@ export class LiveIndex implements Index {
 
   #add(offer: PeerOffer): void {
     this.#size++;
+    this.#load += loadOf(offer);
     if (offer.id === null) return;
     const found = this.#ids.get(offer.id);
     if (!found) this.#ids.set(offer.id, offer);
@@ -127,6 +142,7 @@ export class LiveIndex implements Index {
 
   #remove(offer: PeerOffer): void {
     this.#size--;
+    this.#load -= loadOf(offer);
     if (offer.id === null) return;
     const found = this.#ids.get(offer.id);
     if (found === offer) this.#ids.delete(offer.id);

@@ -6,7 +6,7 @@
  */
 import type { Millis } from '../clock.js';
 import type { PeerId } from '../ids.js';
-import { NEIGHBOURS_MAX } from '../limits.js';
+import { ASKERS_MAX, DIALS_MAX, DIALS_QUEUED_MAX, DIALS_QUEUED_OF_ONE_MAX, NEIGHBOURS_MAX } from '../limits.js';
 import { PASSIVE } from '../wire/head.js';
 import type { Message, MessageOf, Neighbour } from '../wire/table.js';
 import type { Circle } from './circle.js';
@@ -15,18 +15,13 @@ import type { Heads } from './heads.js';
 import { addAddress, addressesOf, isAddress, type Member } from './member.js';
 import { backoff, DEAF } from './pace.js';
 
-const DIALS_MAX = 8;
 const DIAL_FIRST: Millis = 1000;
 const DIAL_MOST: Millis = 30_000;
 /** A dial that nothing came of counts as failed. */
 const DIAL_TIMEOUT: Millis = 10_000;
 /** Dials of one that was only told of, before it is forgotten. */
 const HEARSAY_DIALS = 5;
-/** Peers waiting to be dialled, in all, and of those that one peer told of: one who invents many keeps nobody else out. */
-const QUEUE_MAX = 4 * NEIGHBOURS_MAX;
-const QUEUE_OF_ONE_MAX = NEIGHBOURS_MAX;
-/** Those who asked by datagram lately, so that they need no neighbours told. */
-const ASKERS_MAX = 1024;
+/** Those who asked by datagram so lately need no neighbours told. */
 const ASKED_LATELY: Millis = 10_000;
 /** How many of all tell of a newcomer, or tell one something that many could tell it, about. */
 const INTRODUCERS = 5;
@@ -177,13 +172,15 @@ export class Links {
     let waiting = 0;
     for (const dial of this.#dials.values()) if (dial.teller === teller) waiting++;
     for (const { head: packed, sig, addresses } of peers) {
-      if (this.#dials.size >= QUEUE_MAX || waiting >= QUEUE_OF_ONE_MAX) return;
+      if (this.#dials.size >= DIALS_QUEUED_MAX || waiting >= DIALS_QUEUED_OF_ONE_MAX) return;
       const proof = { head: packed, sig };
       const head = this.#heads.check(proof, { kind: 'link', peer: teller });
       if (!head || head.id === settings.id || head.flags & PASSIVE) continue;
       const member = this.#circle.meet(head, proof, 'relay');
       if (!member || member.state === 'live' || this.#linked.has(member.id)) continue;
-      for (const address of addresses) if (isAddress(address)) addAddress(member, address);
+      // One from elsewhere cannot know who listens on this machine alone, and may not make us knock there.
+      const isOurs = (address: string) => !this.#local.has(teller) && isThisHost(address);
+      for (const address of addresses) if (isAddress(address) && !isOurs(address)) addAddress(member, address);
       if (member.addresses.size === 0 || this.#dials.has(member.id)) continue;
       const dial: Dial = { tries: 0, dueAt: 0, until: 0, teller };
       this.#dials.set(member.id, dial);
@@ -309,6 +306,15 @@ function asNeighbour(member: Member, sameHost: boolean): Neighbour | undefined {
   const addresses = addressesOf(member).filter((a) => !a.includes('%') && (sameHost || !isLoopback(a)));
   if (addresses.length === 0) return undefined;
   return { head: member.proof.head, sig: member.proof.sig, addresses };
+}
+
+/** Whether an address with its port is of whatever machine dials it. */
+function isThisHost(address: string): boolean {
+  return (
+    isLoopback(address) ||
+    /^(0\.|\[[0:]+\]|\[[0:]+:ffff:(127\.|0\.|7f|0*:))/i.test(address) ||
+    /^\[[0:]+1\]/.test(address)
+  );
 }
 
 /** An address with its port, or a host. */

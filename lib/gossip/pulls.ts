@@ -6,8 +6,8 @@
  */
 import type { Millis } from '../clock.js';
 import type { PeerId } from '../ids.js';
-import { BUCKETS, OFFERS_PER_PEER_MAX, TOMBSTONES_MAX } from '../limits.js';
-import type { Offer } from '../offer.js';
+import { BUCKETS, GATHERED_MAX, OFFERS_PER_PEER_MAX, PULLS_MAX, TOMBSTONES_MAX } from '../limits.js';
+import { type Offer, sumOfLoads } from '../offer.js';
 import type { Head } from '../wire/head.js';
 import type { MessageOf } from '../wire/table.js';
 import type { Circle } from './circle.js';
@@ -20,7 +20,6 @@ import { type Applied, applyBuckets, applyDelta, applyWhole } from './staging.js
 import { EMPTY_ROOT } from './tree.js';
 
 const NONE = new Uint8Array(0);
-const PULLS_MAX = 8;
 /** Nothing of an answer arrives for so long: it has failed. */
 const TIMEOUT: Millis = 10_000;
 /** An answer as slow as this after its first moments (offers in a second: some 16 KB) has failed: others wait for the place. */
@@ -28,8 +27,6 @@ const SLOW = 200;
 const SLOW_AFTER: Millis = 30_000;
 /** Offers of one answer at most: as many as a head may speak of, with the tombstones. */
 const ANSWER_MAX = OFFERS_PER_PEER_MAX + TOMBSTONES_MAX;
-/** Offers gathered at a time of all answers; beyond it the largest gives way, so that one who sends much stops nobody else. */
-const GATHERED_MAX = 2 * ANSWER_MAX;
 const RETRY_FIRST: Millis = 500;
 const RETRY_MOST: Millis = 30_000;
 
@@ -38,6 +35,8 @@ interface Active {
   /** The version that a delta would follow on. */
   version: number;
   offers: Offer[];
+  /** The room that they take. */
+  load: number;
   replaced: Uint8Array;
   since: Millis;
   deadline: Millis;
@@ -65,7 +64,7 @@ export class Pulls {
   /** Wanted, due, and waiting for one of the places. */
   readonly #waiting = new Set<PeerId>();
   #running = 0;
-  /** Offers of answers that are not whole yet. */
+  /** The room that answers take which are not whole yet. */
   #gathered = 0;
 
   constructor(context: Context, circle: Circle, heads: Heads) {
@@ -108,13 +107,15 @@ export class Pulls {
     if (page.offers.length > 0) active.deadline = now + TIMEOUT;
     if (page.replaced.length > 0) active.replaced = page.replaced;
     const count = active.offers.length + page.offers.length;
+    const load = sumOfLoads(page.offers);
     const isSlow = ((now - active.since - SLOW_AFTER) / 1000) * SLOW > count;
-    if (count > ANSWER_MAX || (isSlow && !page.last)) {
+    if (active.load + load > ANSWER_MAX || (isSlow && !page.last)) {
       this.#fail(writer, want);
       return;
     }
     for (const offer of page.offers) active.offers.push(offer);
-    this.#gathered += page.offers.length;
+    active.load += load;
+    this.#gathered += load;
     if (page.last) this.#finish(writer, want, active, page);
     else if (this.#gathered > GATHERED_MAX) this.#failLargest();
   }
@@ -123,8 +124,8 @@ export class Pulls {
     let largest: [PeerId, Want] | undefined;
     let most = 0;
     for (const [writer, want] of this.#wants) {
-      const count = want.active?.offers.length ?? 0;
-      if (count > most) [largest, most] = [[writer, want], count];
+      const load = want.active?.load ?? 0;
+      if (load > most) [largest, most] = [[writer, want], load];
     }
     if (largest) this.#fail(...largest);
   }
@@ -132,7 +133,7 @@ export class Pulls {
   /** Gives back the place of a pull that is under way. */
   #release(want: Want): void {
     if (!want.active) return;
-    this.#gathered -= want.active.offers.length;
+    this.#gathered -= want.active.load;
     want.active = undefined;
     this.#running--;
   }
@@ -219,7 +220,7 @@ export class Pulls {
     const version = base && want.mode === 'delta' ? base.version : 0;
     const buckets = compare ? base.tree.hashes() : NONE;
     const deadline = this.#context.now + TIMEOUT;
-    want.active = { from, version, offers: [], replaced: NONE, since: this.#context.now, deadline };
+    want.active = { from, version, offers: [], load: 0, replaced: NONE, since: this.#context.now, deadline };
     this.#running++;
     this.#context.emit({ kind: 'pull', from, message: { type: 'P', writer, epoch, version, buckets } });
     this.#context.after(TIMEOUT, { kind: 'pull-timeout', writer });
@@ -251,7 +252,11 @@ export class Pulls {
       else this.#end(writer, want);
       return;
     }
-    const room = this.#circle.takeRoom(head, shelf);
+    // The tombstones in it do not stay, nor what is replaced; where that is much, all is fetched anew.
+    const load =
+      active.load +
+      (active.replaced.every((byte) => byte === 255) && active.replaced.length > 0 ? 0 : (shelf?.load ?? 0));
+    const room = this.#circle.takeRoom(head, shelf, load);
     const applied = room ? this.#apply(member, active, head, proof) : undefined;
     if (!applied) {
       want.mode = want.mode === 'delta' ? 'buckets' : 'whole';

@@ -20,22 +20,29 @@ function sums(live: Iterable<Member>, weigh: (member: Member) => number): Map<st
   return byHost;
 }
 
-const offersOf = ({ shelf }: Member): number => shelf?.count ?? 0;
+/** The room that what is kept of a peer takes, what it told aside too. */
+export const offersOf = ({ shelf, aside }: Member): number => (shelf?.load ?? 0) + (aside?.shelf.load ?? 0);
 
 /**
  * The peer whose offers are let go for those of another: the one with most, of the address with most.
  * @param count offers that the other is to have
+ * @param weigh how many there are of each
  * @returns undefined where no address would have more than the other's then has: who was let go does not come back for it
  */
-export function heaviest(live: Iterable<Member>, other: Member | undefined, count: number): Member | undefined {
-  const byHost = sums(live, offersOf);
+export function heaviest(
+  live: Iterable<Member>,
+  other: Member | undefined,
+  count: number,
+  weigh: (member: Member) => number = offersOf,
+): Member | undefined {
+  const byHost = sums(live, weigh);
   let most = count;
-  if (other) most += (byHost.get(hostOf(other)) ?? 0) - offersOf(other);
+  if (other) most += (byHost.get(hostOf(other)) ?? 0) - weigh(other);
   let host: string | undefined;
   for (const [each, sum] of byHost) if (sum > most) [host, most] = [each, sum];
   let found: Member | undefined;
   for (const member of live) {
-    if (member !== other && hostOf(member) === host && offersOf(member) > (found ? offersOf(found) : 0)) found = member;
+    if (member !== other && hostOf(member) === host && weigh(member) > (found ? weigh(found) : 0)) found = member;
   }
   return found;
 }

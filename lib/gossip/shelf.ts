@@ -7,7 +7,7 @@
  */
 import type { PeerId } from '../ids.js';
 import { TOMBSTONES_MAX } from '../limits.js';
-import { isFile, type Offer, type PeerOffer } from '../offer.js';
+import { isFile, loadOf, type Offer, type PeerOffer } from '../offer.js';
 import { Tree } from './tree.js';
 
 /** A head as packed, and its writer's signature. */
@@ -33,6 +33,7 @@ export class Shelf {
   #log: PeerOffer[] = [];
   #files = 0;
   #bytes = 0;
+  #load = 0;
 
   constructor(writer: PeerId, epoch: number) {
     this.writer = writer;
@@ -42,6 +43,11 @@ export class Shelf {
   /** Live offers, folders too. */
   get count(): number {
     return this.#live.size;
+  }
+
+  /** The room that the live offers take: see `loadOf`. */
+  get load(): number {
+    return this.#load;
   }
 
   get files(): number {
@@ -121,9 +127,12 @@ export class Shelf {
 
   /** Drops the oldest tombstones beyond what is kept, which raises the floor; and what the log need not hold. */
   trim(): void {
-    if (this.#graves.size > TOMBSTONES_MAX) {
+    let load = 0;
+    for (const grave of this.#graves.values()) load += loadOf(grave);
+    if (load > TOMBSTONES_MAX) {
       for (const [path, grave] of this.#graves) {
-        if (this.#graves.size <= TOMBSTONES_MAX) break;
+        if (load <= TOMBSTONES_MAX) break;
+        load -= loadOf(grave);
         this.#graves.delete(path);
         this.floor = Math.max(this.floor, grave.version);
       }
@@ -171,6 +180,7 @@ export class Shelf {
       return;
     }
     this.#live.set(entry.path, entry);
+    this.#load += loadOf(entry);
     this.tree.add(entry);
     if (isFile(entry)) {
       this.#files++;
@@ -185,6 +195,7 @@ export class Shelf {
       return;
     }
     this.#live.delete(entry.path);
+    this.#load -= loadOf(entry);
     this.tree.remove(entry);
     if (isFile(entry)) {
       this.#files--;

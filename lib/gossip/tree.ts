@@ -30,8 +30,8 @@ export const EMPTY_ROOT: Uint8Array = blake3(EMPTY_HASHES);
 const byVersion = (a: Offer, b: Offer): number => a.version - b.version;
 
 export class Tree<T extends Offer = Offer> {
-  /** Offers of each bucket; made when first needed, mostly in the order of versions. */
-  readonly #buckets: (T[] | undefined)[] = new Array(BUCKETS);
+  /** Offers of each bucket; made when first needed, mostly in the order of versions. Sets, as whoever names his files well has all in one. */
+  readonly #buckets: (Set<T> | undefined)[] = new Array(BUCKETS);
   readonly #dirty = new Set<number>();
   #hashes = EMPTY_HASHES;
   #root: Uint8Array = EMPTY_ROOT;
@@ -40,24 +40,20 @@ export class Tree<T extends Offer = Offer> {
   add(offer: T): void {
     const i = bucketOf(offer.path);
     const bucket = this.#buckets[i];
-    if (bucket) bucket.push(offer);
-    else this.#buckets[i] = [offer];
+    if (bucket) bucket.add(offer);
+    else this.#buckets[i] = new Set([offer]);
     this.#dirty.add(i);
   }
 
   /** Removes an offer: the very object that was added. */
   remove(offer: T): void {
     const i = bucketOf(offer.path);
-    const bucket = this.#buckets[i];
-    const at = bucket ? bucket.indexOf(offer) : -1;
-    if (!bucket || at < 0) return;
-    bucket.splice(at, 1);
-    this.#dirty.add(i);
+    if (this.#buckets[i]?.delete(offer)) this.#dirty.add(i);
   }
 
   /** The offers of one bucket, in no promised order. */
-  bucket(i: number): readonly T[] {
-    return this.#buckets[i] ?? [];
+  bucket(i: number): T[] {
+    return [...(this.#buckets[i] ?? [])];
   }
 
   /** All bucket hashes one after another; not to be changed. */
@@ -65,7 +61,7 @@ export class Tree<T extends Offer = Offer> {
     if (this.#dirty.size === 0) return this.#hashes;
     const hashes = Uint8Array.from(this.#hashes);
     for (const i of this.#dirty) {
-      const offers = this.#buckets[i] ?? [];
+      const offers = this.bucket(i);
       const place = i * BUCKET_HASH;
       if (offers.length === 0) {
         this.#buckets[i] = undefined;

@@ -247,7 +247,10 @@ export class Links {
       const atOnce = performance.now() - before.openedAt < AT_ONCE_MS && before.dialled !== link.dialled;
       if (atOnce && smallerDialled(before)) {
         // Both sides keep that one; who dialled the other closes it.
-        if (link.dialled) link.close(new HearsayError('cancelled', 'dialled by both sides at once'));
+        const surplus = () => link.close(new HearsayError('cancelled', 'dialled by both sides at once'));
+        if (link.dialled) surplus();
+        // One who does not would hold any number that are counted nowhere.
+        else setTimeout(surplus, AT_ONCE_MS).unref();
         return before;
       }
       this.#links.set(link.peer, link);

@@ -5,7 +5,7 @@
  * aside under another name, never wiped. Called by the peer when it starts; any number of one-shots read beside it.
  */
 import { randomBytes } from 'node:crypto';
-import { chmod, link, readFile, rename, unlink, writeFile } from 'node:fs/promises';
+import { chmod, link, readFile, rename, stat, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { asHearsayError, HearsayError } from '../errors.js';
@@ -16,7 +16,12 @@ import type { Tie } from './known.js';
 
 const identitySchema = z.strictObject({ born: z.int().min(0), key: z.string() });
 // What is beyond is damage: no peer starts so often.
-const epochSchema = z.strictObject({ epoch: z.int().min(0).max(2 ** 47) });
+const epochSchema = z.strictObject({
+  epoch: z
+    .int()
+    .min(0)
+    .max(2 ** 47),
+});
 const groupSchema = z.strictObject({ check: z.string(), master: z.string().regex(/^[0-9a-f]{64}$/) });
 
 const knownSchema = z.strictObject({
@@ -57,7 +62,14 @@ export class StateFolder {
         cause: thrown,
       });
     }
-    return new StateFolder(path);
+    const state = new StateFolder(path);
+    const { mode } = await stat(path);
+    if (process.platform !== 'win32' && (mode & 0o022) !== 0) {
+      state.warnings.push(
+        `other users can change what is in the state folder ${path}, this peer's key among it: chmod 700 it`,
+      );
+    }
+    return state;
   }
 
   /**

@@ -4,7 +4,7 @@
  * it gives was put under the same device, inode, size, mtime and ctime, and is as it was put, or it gives nothing.
  * Called by the catalogue; opened and closed by the peer.
  */
-import { access, constants, rename, rm } from 'node:fs/promises';
+import { access, chmod, constants, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ClassicLevel } from 'classic-level';
 import { asHearsayError, HearsayError } from '../errors.js';
@@ -250,6 +250,9 @@ function ageOf(value: Buffer, today: number): number {
 async function openLevel(folder: string): Promise<Level> {
   const level: Level = new ClassicLevel(folder, { keyEncoding: 'buffer', valueEncoding: 'buffer' });
   try {
+    // The files in it are as open as the umask lets them, and who could write here would say what is in ours.
+    await makeFolders(folder, 0o700).catch(() => {});
+    await chmod(folder, 0o700).catch(() => {});
     await level.open();
   } catch (thrown) {
     await level.close();

@@ -1,8 +1,8 @@
 /**
  * The receiving side of many small files: which to ask of whom, many to a request.
  *
- * Owns the state of each file of the batch, by its place in the list. Always true: a file waits, is asked of one source,
- * or is settled (here, or failed with the last reason). Called by the driver of a fetch.
+ * Owns the state of each file of the batch, by its place in the list. Always true: a file waits, is asked of one source (of some
+ * where the one before was silent), or is settled (here, or failed with the last reason). Called by the driver of a fetch.
  */
 import type { Millis } from '../clock.js';
 import type { Code } from '../errors.js';
@@ -32,16 +32,61 @@ export type BatchEffect =
 const REQUEST_BYTES = 1 << 20;
 /** Requests open to one source: while one is answered the next is on its way. */
 const REQUESTS = 3;
+/** The same where they are small, as when others fail one file after another: far below what a source takes. */
+const OPEN_MAX = 16;
 const STRIKES = 2;
+/** Sources that a file is asked of at once, when the one before was silent. */
+const HEDGE = 4;
 
 interface Source {
   peer: PeerId;
   rto: Rto;
-  /** Files asked for, each with the time it was asked. */
-  asked: Map<number, Millis>;
+  asked: Asked;
   heard: Millis;
   stalled: boolean;
   strikes: number;
+}
+
+/** Files asked of one source, each with the time it was asked first, and how many requests hold some of them. */
+class Asked {
+  readonly #files = new Map<number, { at: Millis; request: { left: number } }>();
+  /** Requests of which something is awaited. */
+  open = 0;
+
+  get size(): number {
+    return this.#files.size;
+  }
+
+  has(file: number): boolean {
+    return this.#files.has(file);
+  }
+
+  /** When it was asked for. */
+  at(file: number): Millis | undefined {
+    return this.#files.get(file)?.at;
+  }
+
+  files(): number[] {
+    return [...this.#files.keys()];
+  }
+
+  /** These are asked for with one request, some perhaps again. */
+  add(files: readonly number[], now: Millis): void {
+    const request = { left: files.length };
+    this.open++;
+    for (const file of files) {
+      const at = this.at(file) ?? now;
+      this.delete(file);
+      this.#files.set(file, { at, request });
+    }
+  }
+
+  delete(file: number): void {
+    const request = this.#files.get(file)?.request;
+    if (!request) return;
+    this.#files.delete(file);
+    if (--request.left === 0) this.open--;
+  }
 }
 
 export interface BatchFile {
@@ -58,6 +103,8 @@ export class Batch {
   /** Files that are here, or have failed. */
   readonly #over: Uint8Array;
   readonly #tried = new Map<number, Set<PeerId>>();
+  /** Files of each source that are not over. */
+  readonly #lacking = new Map<PeerId, number>();
   readonly #sources = new Map<PeerId, Source>();
   readonly #gone = new Set<PeerId>();
   #left: number;
@@ -73,6 +120,7 @@ export class Batch {
         const list = this.#lists.get(peer);
         if (list) list.push(i);
         else this.#lists.set(peer, [i]);
+        this.#lacking.set(peer, (this.#lacking.get(peer) ?? 0) + 1);
       }
     }
   }
@@ -84,6 +132,11 @@ export class Batch {
 
   get left(): number {
     return this.#left;
+  }
+
+  /** Whether something of this peer's is neither here nor has failed, whoever is asked for it now. */
+  isLacking(peer: PeerId): boolean {
+    return !this.#gone.has(peer) && (this.#lacking.get(peer) ?? 0) > 0;
   }
 
   /** Whether something waits that this peer could be asked for. */
@@ -102,7 +155,7 @@ export class Batch {
           this.#sources.set(event.peer, {
             peer: event.peer,
             rto: new Rto(),
-            asked: new Map(),
+            asked: new Asked(),
             heard: now,
             stalled: false,
             strikes: 0,
@@ -139,7 +192,7 @@ export class Batch {
 
   #settled(file: number, peer: PeerId, code: Code | undefined, now: Millis, out: BatchEffect[]): void {
     const source = this.#sources.get(peer);
-    const at = source?.asked.get(file);
+    const at = source?.asked.at(file);
     if (source && at !== undefined) {
       source.asked.delete(file);
       source.heard = now;
@@ -167,11 +220,13 @@ export class Batch {
     this.#over[file] = 1;
     this.#waiting[file] = 0;
     this.#left--;
+    for (const peer of this.#files[file].peers) this.#lacking.set(peer, (this.#lacking.get(peer) ?? 1) - 1);
     this.#tried.delete(file);
   }
 
   /** A file did not come from a source: it waits for another, or has failed. */
   #again(file: number, peer: PeerId, code: Code, out: BatchEffect[]): void {
+    if (this.#over[file]) return;
     const tried = this.#tried.get(file) ?? new Set();
     this.#tried.set(file, tried);
     // A wrong content is asked for once more of the same source where it is the only one.
@@ -180,7 +235,10 @@ export class Batch {
     const others = this.#files[file].peers.filter((p) => !tried.has(p) && !this.#gone.has(p));
     if (second) others.push(peer);
     // Failures of our own disk are the same whoever sends.
-    if (others.length === 0 || code === 'disk-full' || code === 'not-writable' || code === 'exists') {
+    const isOurs = code === 'disk-full' || code === 'not-writable' || code === 'exists';
+    // Others that were asked beside this one may still send it.
+    if (!isOurs && [...this.#sources.values()].some(({ asked }) => asked.has(file))) return;
+    if (others.length === 0 || isOurs) {
       this.#finish(file);
       out.push({ kind: 'failed', file, code });
       return;
@@ -203,7 +261,7 @@ export class Batch {
   #lost(peer: PeerId): void {
     const source = this.#sources.get(peer);
     this.#sources.delete(peer);
-    for (const file of source?.asked.keys() ?? []) {
+    for (const file of source?.asked.files() ?? []) {
       this.#waiting[file] = 1;
       const tried = this.#tried.get(file);
       for (const other of this.#files[file].peers) if (!tried?.has(other)) this.#lists.get(other)?.push(file);
@@ -216,7 +274,7 @@ export class Batch {
     this.#gone.add(peer);
     const source = this.#sources.get(peer);
     this.#sources.delete(peer);
-    for (const file of source?.asked.keys() ?? []) this.#again(file, peer, code, out);
+    for (const file of source?.asked.files() ?? []) this.#again(file, peer, code, out);
     // What waited for this source goes to those who may not have it in their lists any more, or has nobody left.
     for (const file of this.#lists.get(peer) ?? []) {
       if (!this.#waiting[file]) continue;
@@ -242,7 +300,8 @@ export class Batch {
     for (const source of this.#sources.values()) {
       if (source.stalled) continue;
       const list = this.#lists.get(source.peer) ?? [];
-      while (source.asked.size < (REQUESTS - 1) * SMALL_BATCH_MAX + 1 && list.length > 0) {
+      const { asked } = source;
+      while (asked.size < (REQUESTS - 1) * SMALL_BATCH_MAX + 1 && asked.open < OPEN_MAX && list.length > 0) {
         const files: number[] = [];
         let bytes = 0;
         while (list.length > 0 && files.length < SMALL_BATCH_MAX && bytes < REQUEST_BYTES) {
@@ -253,8 +312,8 @@ export class Batch {
           bytes += this.#files[file].size;
         }
         if (files.length === 0) break;
-        if (source.asked.size === 0) source.heard = now;
-        for (const file of files) source.asked.set(file, now);
+        if (asked.size === 0) source.heard = now;
+        asked.add(files, now);
         out.push({ kind: 'request', peer: source.peer, files });
       }
     }
@@ -270,28 +329,43 @@ export class Batch {
     return soonest;
   }
 
-  /** A source that was silent for a whole time-out gives its files back to others, or is asked again where there are none. */
+  /**
+   * A source that was silent for a whole time-out gives its files to others, or is asked again where there are none. Each file goes to
+   * some at once, and when those are silent too to some more of each: so the one that answers is found in a few time-outs, however many
+   * are silent, and one that is merely slow costs a few copies.
+   */
   #late(now: Millis, out: BatchEffect[]): void {
-    for (const source of this.#sources.values()) {
+    for (const source of [...this.#sources.values()]) {
       if (source.asked.size === 0 || source.heard + source.rto.value > now) continue;
       source.rto.backOff();
       source.heard = now;
-      const files = [...source.asked.keys()];
+      const files = source.asked.files();
       const kept: number[] = [];
+      const given = new Map<Source, number[]>();
       for (const file of files) {
-        const others = this.#files[file].peers.filter((p) => p !== source.peer && this.#sources.has(p));
+        const others = this.#files[file].peers
+          .map((peer) => this.#sources.get(peer))
+          .filter((other): other is Source => other !== undefined && other !== source && !other.stalled);
         if (others.length === 0) {
           kept.push(file);
           continue;
         }
         source.asked.delete(file);
-        this.#waiting[file] = 1;
-        for (const other of others) this.#lists.get(other)?.push(file);
-        this.#lists.get(source.peer)?.unshift(file);
+        for (const other of others.filter(({ asked }) => !asked.has(file)).slice(0, HEDGE)) {
+          if (other.asked.size === 0) other.heard = now;
+          const all = given.get(other);
+          if (all) all.push(file);
+          else given.set(other, [file]);
+        }
       }
       source.stalled = kept.length < files.length;
-      for (let i = 0; i < kept.length; i += SMALL_BATCH_MAX) {
-        out.push({ kind: 'request', peer: source.peer, files: kept.slice(i, i + SMALL_BATCH_MAX) });
+      if (kept.length > 0) given.set(source, kept);
+      for (const [{ peer, asked }, all] of given) {
+        for (let i = 0; i < all.length; i += SMALL_BATCH_MAX) {
+          const some = all.slice(i, i + SMALL_BATCH_MAX);
+          asked.add(some, now);
+          out.push({ kind: 'request', peer, files: some });
+        }
       }
     }
   }

@@ -1,6 +1,6 @@
 import test from 'ava';
 import { SMALL_BATCH_MAX } from '../../lib/limits.js';
-import { Batch, type BatchEffect } from '../../lib/transfer/batch.js';
+import { Batch, type BatchEffect, type BatchEvent } from '../../lib/transfer/batch.js';
 
 const files = (count: number, peers: string[], size = 1000) => Array.from({ length: count }, () => ({ size, peers }));
 const requests = (effects: BatchEffect[]) => effects.filter((e) => e.kind === 'request');
@@ -171,4 +171,23 @@ test('a file that was written while its source broke off is here, and asked of n
   t.true(effects.some(({ kind }) => kind === 'complete'));
   t.false(batch.expects(0, 'b'), 'what b sends of it is not written over it');
   t.deepEqual(batch.handle({ kind: 'settled', file: 0, peer: 'b', code: undefined }, 3), []);
+});
+
+test('a file that another was asked for too has not failed when one that was asked is gone', (t) => {
+  const batch = new Batch([{ size: 10, peers: ['a', 'b', 'c'] }]);
+  const failed = (event: BatchEvent, at: number) => batch.handle(event, at).filter(({ kind }) => kind === 'failed');
+  batch.handle({ kind: 'source', peer: 'c' }, 0);
+  t.deepEqual(failed({ kind: 'settled', file: 0, peer: 'c', code: 'not-found' }, 1), []);
+  batch.handle({ kind: 'source', peer: 'a' }, 2);
+  batch.handle({ kind: 'source', peer: 'b' }, 3);
+  // The one that was asked is silent, so both others are, also the one that did not have it before.
+  const asked = batch.handle({ kind: 'timer' }, 60_000).filter(({ kind }) => kind === 'request');
+  t.is(asked.length, 2);
+  t.deepEqual(failed({ kind: 'source-gone', peer: 'a', code: 'unreachable' }, 60_001), []);
+  t.deepEqual(failed({ kind: 'source-gone', peer: 'b', code: 'unreachable' }, 60_002), []);
+  const end = batch.handle({ kind: 'settled', file: 0, peer: 'c', code: undefined }, 60_003);
+  t.deepEqual(
+    end.map(({ kind }) => kind),
+    ['complete'],
+  );
 });

@@ -41,10 +41,7 @@ export const GOLDEN: { [L in Letter]: readonly [MessageOf<L>, string] } = {
   ],
   L: [{ type: 'L', id: ID, epoch: 2, sig: filled(64, 4) }, `95a14c${MAGIC}${str(ID)}02${bin(64, 4)}`],
   C: [{ type: 'C', from: ID, to: OTHER, port: 47748 }, `95a143${MAGIC}${str(ID)}${str(OTHER)}cdba84`],
-  H: [
-    { type: 'H', protocol: 1, head: filled(2, 1), sig: filled(64, 2) },
-    `94a14801${bin(2, 1)}${bin(64, 2)}`,
-  ],
+  H: [{ type: 'H', protocol: 1, head: filled(2, 1), sig: filled(64, 2) }, `94a14801${bin(2, 1)}${bin(64, 2)}`],
   V: [{ type: 'V', sig: filled(64, 6) }, `92a156${bin(64, 6)}`],
   N: [{ type: 'N', peers: [neighbour] }, `92a14e91${NEIGHBOUR_HEX}`],
   P: [

@@ -1,4 +1,5 @@
 /** What is read from the disk and from the control socket: the journal, the settings, the control protocol. */
+import { rmSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -85,7 +86,7 @@ const journal = target<Uint8Array>({
 });
 
 const folder = await mkdtemp(join(tmpdir(), 'hearsay-fuzz-settings-'));
-process.once('exit', () => void rm(folder, { recursive: true, force: true }));
+process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
 /** Removes what the targets here wrote. */
 export function forgetStored(): Promise<void> {
   return rm(folder, { recursive: true, force: true });

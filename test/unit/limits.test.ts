@@ -1,0 +1,171 @@
+/** Holds lib/limits.ts to its word: every bound is in force, has its reason, and is reached by a test. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join, sep } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import test from 'ava';
+import * as limits from '../../lib/limits.js';
+
+type Name = keyof typeof limits;
+
+const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
+const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
+
+/** The test that reaches each bound, and says what happens there. */
+const REACHED: Record<Name, string> = {
+  ADDRESSES_MAX: 'unit/bounds-gossip',
+  ALLOWED_MAX: 'unit/known',
+  ANSWERS_AT_ONCE: 'unit/bounds-drive',
+  ANSWERS_PER_ADDRESS: 'unit/bounds-drive',
+  ANSWER_MOST_MS: 'unit/bounds-drive',
+  ASKERS_MAX: 'unit/bounds-gossip',
+  ASSEMBLY_MAX: 'unit/bounds-transfer',
+  BEARERS_MAX: 'unit/known',
+  BEHIND_MAX: 'unit/bounds-drive',
+  BLOCK: 'unit/bounds-wire',
+  BUCKETS: 'unit/bounds-wire',
+  CACHE_BYTES: 'unit/bounds-drive',
+  CHECKED_MAX: 'unit/bounds-gossip',
+  CHUNKS_MAX: 'e2e/bounds',
+  CONNECTIONS_MAX: 'unit/bounds-net',
+  CONNECTIONS_PER_ADDRESS_MAX: 'e2e/bounds',
+  CONTROL_CONNECTIONS_MAX: 'unit/bounds-share',
+  CONTROL_CREDIT: 'unit/control-socket',
+  CONTROL_FRAME_MAX: 'unit/bounds-share',
+  CONTROL_HELLO_MAX: 'unit/bounds-share',
+  CONTROL_PART_BYTES: 'unit/bounds-share',
+  CONTROL_PEERS_MAX: 'unit/bounds-share',
+  CONTROL_REQUESTS_MAX: 'unit/control-socket',
+  COUNTER_MAX: 'unit/wire-head',
+  DATAGRAM_MAX: 'unit/net-udp',
+  DATAGRAM_MESSAGE_MAX: 'unit/gossip-core',
+  DATAGRAM_QUEUE_MAX: 'unit/bounds-net',
+  DEPTH_MAX: 'unit/decoders.property',
+  DIALS_AT_ONCE_MAX: 'unit/bounds-net',
+  DIALS_MAX: 'unit/bounds-gossip',
+  DIALS_QUEUED_MAX: 'unit/bounds-gossip',
+  DIALS_QUEUED_OF_ONE_MAX: 'unit/bounds-gossip',
+  FILE_SIZE_MAX: 'unit/bounds-wire',
+  FRAME_MAX: 'unit/wire-frame',
+  GATHERED_MAX: 'unit/bounds-gossip',
+  GONE_SHELVES_MAX: 'unit/bounds-gossip',
+  HALF_OPEN_MAX: 'unit/bounds-net',
+  HALF_OPEN_PER_ADDRESS_MAX: 'e2e/hostile',
+  HANDSHAKES_PER_SECOND: 'unit/bounds-net',
+  HANDSHAKE_MS: 'e2e/hostile',
+  HASHED_MAX: 'unit/bounds-drive',
+  HASH_ENTRIES_MAX: 'unit/bounds-share',
+  HITS_MAX: 'unit/bounds-gossip',
+  IGNORE_FILE_MAX: 'unit/bounds-share',
+  ITEMS_QUEUED_MAX: 'unit/bounds-transfer',
+  KNOWN_MAX: 'unit/known',
+  LOOKED_MAX: 'unit/bounds-drive',
+  LOOKS_MAX: 'unit/bounds-share',
+  MANIFEST_PAGE: 'unit/bounds-wire',
+  MET_MAX: 'e2e/bounds',
+  NAMES_MAX: 'unit/bounds-drive',
+  NAME_MAX: 'unit/bounds-wire',
+  NEIGHBOURS_MAX: 'unit/bounds-wire',
+  OFFERS_MAX: 'unit/bounds-gossip',
+  OFFERS_PER_PAGE: 'unit/bounds-wire',
+  OFFERS_PER_PEER_MAX: 'unit/bounds-gossip',
+  OPEN_FILES_MAX: 'unit/bounds-share',
+  PAGE_BYTES: 'unit/gossip-core',
+  PATH_DEPTH_MAX: 'unit/bounds-wire',
+  PATH_MAX: 'unit/bounds-wire',
+  PATTERN_MAX: 'unit/gossip-query',
+  PEERS_MAX: 'unit/bounds-gossip',
+  PEERS_PER_ADDRESS_MAX: 'unit/bounds-gossip',
+  PULLS_MAX: 'unit/bounds-gossip',
+  READS_AT_ONCE: 'unit/bounds-drive',
+  READY_MAX: 'unit/bounds-net',
+  REQUESTS_PER_CONNECTION_MAX: 'unit/bounds-drive',
+  SEAL_HOSTS_MAX: 'unit/bounds-net',
+  SEAL_SENDERS_MAX: 'unit/bounds-net',
+  SECRET_FILE_MAX: 'unit/bounds-share',
+  SECRET_MAX: 'unit/bounds-share',
+  SEGMENT_MAX: 'unit/bounds-wire',
+  SEND_QUEUES_MAX: 'unit/bounds-net',
+  SEND_QUEUE_CUT: 'unit/bounds-net',
+  SEND_QUEUE_MAX: 'unit/bounds-net',
+  SEND_STALL_MS: 'unit/bounds-net',
+  SERVED_FILE_MAX: 'unit/served',
+  SERVED_MAX: 'unit/served',
+  SERVED_WAITING_MAX: 'unit/bounds-share',
+  SMALL_BATCH_MAX: 'unit/bounds-wire',
+  SMALL_MAX: 'unit/bounds-share',
+  SOURCES_MAX: 'e2e/bounds',
+  STRANGERS_MAX: 'unit/bounds-net',
+  SWARM_TOLD_MAX: 'unit/bounds-drive',
+  TOMBSTONES_MAX: 'unit/gossip-staging',
+  TRACED_MAX: 'unit/bounds-drive',
+  TRANSFERS_PER_CONNECTION_MAX: 'unit/bounds-drive',
+  UNACKED_MAX: 'unit/bounds-transfer',
+  UNWRITTEN_MAX: 'e2e/bounds',
+  WARNINGS_TOLD_MAX: 'unit/bounds-drive',
+  WARNINGS_TOLD_MS: 'unit/bounds-drive',
+  WATCHES_MAX: 'unit/bounds-share',
+  WORDS_MAX: 'unit/bounds-gossip',
+};
+
+/** Where a test reaches a smaller bound than the true one: the default that is the true one, in the words of its file. */
+const DEFAULTS: Partial<Record<Name, [string, RegExp]>> = {
+  ANSWERS_AT_ONCE: ['drive/paging', /most = ANSWERS_AT_ONCE\b/],
+  ANSWERS_PER_ADDRESS: ['drive/paging', /mostOfOne = ANSWERS_PER_ADDRESS\b/],
+  ANSWER_MOST_MS: ['drive/paging', /mostMs = ANSWER_MOST_MS\b/],
+  CONNECTIONS_MAX: ['net/links', /connections: CONNECTIONS_MAX,[\s\S]*most: LinksMost = MOST\b/],
+  CONNECTIONS_PER_ADDRESS_MAX: ['net/links', /perAddress: CONNECTIONS_PER_ADDRESS_MAX,/],
+  DIALS_AT_ONCE_MAX: ['net/links', /dials: DIALS_AT_ONCE_MAX,/],
+  GONE_SHELVES_MAX: ['gossip/circle', /goneShelves: GONE_SHELVES_MAX,/],
+  HANDSHAKES_PER_SECOND: ['net/doorway', /perSecond = HANDSHAKES_PER_SECOND\b/],
+  HASHED_MAX: ['drive/getting', /new Latest<string, string>\(HASHED_MAX\)/],
+  HASH_ENTRIES_MAX: ['share/store', /options\.entriesMax \?\? HASH_ENTRIES_MAX\b/],
+  LOOKED_MAX: ['drive/serve', /new Latest<string, number>\(LOOKED_MAX\)/],
+  OFFERS_MAX: ['gossip/circle', /offers: OFFERS_MAX,[\s\S]*most: CircleMost = MOST\b/],
+  OPEN_FILES_MAX: ['share/source', /most: number = OPEN_FILES_MAX\b/],
+  PEERS_MAX: ['gossip/circle', /peers: PEERS_MAX,/],
+  PEERS_PER_ADDRESS_MAX: ['gossip/circle', /perAddress: PEERS_PER_ADDRESS_MAX,/],
+};
+
+const names = Object.keys(limits) as Name[];
+const lib = readdirSync(join(ROOT, 'lib'), { recursive: true, encoding: 'utf8' })
+  .filter((path) => path.endsWith('.ts'))
+  .map((path) => path.split(sep).join('/'));
+
+/** The names that a source imports from the limits. */
+function imported(source: string): string[] {
+  const found = /import \{([^}]*)\} from '[./\w]*\/limits\.js';/.exec(source);
+  return found ? found[1].split(',').map((name) => name.trim()) : [];
+}
+
+test('every bound is in force somewhere', (t) => {
+  const used = new Set(lib.flatMap((path) => imported(read(`lib/${path}`))));
+  t.deepEqual(
+    names.filter((name) => !used.has(name)),
+    [],
+  );
+});
+
+test('every bound is a number above 0 that has its reason written above it', (t) => {
+  const source = read('lib/limits.ts');
+  for (const [name, value] of Object.entries(limits)) t.true(Number.isSafeInteger(value) && value > 0, name);
+  for (const name of names) {
+    // One reason may be for two that belong together.
+    const above = source.slice(0, source.indexOf(`export const ${name} `)).trimEnd();
+    t.regex(above.split('\n\n').at(-1) ?? '', /^\/\*\*[\s\S]{30,}\*\//, `${name} has no reason`);
+  }
+});
+
+test('every bound is reached by a test that names it', (t) => {
+  for (const name of names) {
+    const source = read(`test/${REACHED[name]}.test.ts`);
+    t.true(imported(source).includes(name), `${REACHED[name]} does not name ${name}`);
+    // Beyond its import.
+    t.true(source.split(new RegExp(`\\b${name}\\b`)).length > 2, `${REACHED[name]} does nothing with ${name}`);
+  }
+});
+
+test('where a test reaches a smaller bound, the default is the true one', (t) => {
+  for (const [name, [path, pattern]] of Object.entries(DEFAULTS)) {
+    t.regex(read(`lib/${path}.ts`), pattern, name);
+  }
+});
