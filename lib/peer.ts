@@ -44,6 +44,7 @@ import { Warnings } from './drive/warnings.js';
 import { formatEndpoint } from './endpoint.js';
 import { asHearsayError, HearsayError } from './errors.js';
 import { Gossip, type Settings as GossipSettings } from './gossip/gossip.js';
+import { onePeer } from './gossip/query.js';
 import type { PeerId } from './ids.js';
 import { watchInterfaces } from './net/interfaces.js';
 import { type Identity, verifySignature } from './net/keys.js';
@@ -199,6 +200,10 @@ export class Peer implements Api {
       requests: this.#requests,
       connect: (peer) => this.#gossiper.connect(peer),
       peers: () => this.#others().map((p) => p.id),
+      isNamed: (id, from) => {
+        const peer = this.#gossip.peer(id);
+        return peer !== undefined && from.some((name) => onePeer(name, [peer]) !== undefined);
+      },
       found: (peer, offers, last, aside) => this.#gossiper.dispatch({ kind: 'found', peer, offers, last, aside }),
       pending: () => this.#gossiper.joining,
     });

@@ -16,6 +16,8 @@ export const ASK = { all: 0, what: 1, pattern: 2, words: 3, hashed: 4 } as const
 export interface Question {
   kind: number;
   text: string;
+  /** Where only some are to be asked, by names, ids or beginnings of ids: what is wanted of them is not everybody's business. */
+  from?: readonly string[] | undefined;
 }
 
 /** Nobody new and no answer for so long, ms: everybody who is here has spoken. */
@@ -28,6 +30,8 @@ export interface AskerOptions {
   connect(peer: PeerId): Promise<Link>;
   /** Live peers. */
   peers(): PeerId[];
+  /** Whether a peer is one of those that a person named. */
+  isNamed(peer: PeerId, from: readonly string[]): boolean;
   /** @param aside whether they are for some only */
   found(peer: PeerId, offers: Offer[], last: boolean, aside: boolean): void;
   /** Whether something is still under way that may bring a peer: a joined host that is being dialled. */
@@ -54,7 +58,7 @@ export class Asker {
   }
 
   /**
-   * Asks everybody who is here or comes.
+   * Asks everybody who is here or comes, or those who are meant.
    * @param questions none to learn only who is here
    * @param most ms at most
    * @returns when all who are here have answered and nobody new came for a while, or `most` has passed
@@ -92,7 +96,7 @@ export class Asker {
     let load = 0;
     await this.#options.requests.gather(
       link,
-      (number) => ({ type: 'F', number, ...question }),
+      (number) => ({ type: 'F', number, kind: question.kind, text: question.text }),
       (page) => {
         if (page.type !== 'I') throw new HearsayError('bad-message', `${page.type} in answer to a find`);
         if (page.offers.length === 0 && !page.last) throw new HearsayError('bad-message', 'a page with nothing on it');
@@ -111,6 +115,7 @@ export class Asker {
   }
 
   #ask(peer: PeerId, question: Question): void {
+    if (question.from && !this.#options.isNamed(peer, question.from)) return;
     const key = `${peer} ${question.kind} ${question.text}`;
     if (this.#asked.has(key)) return;
     this.#asked.add(key);

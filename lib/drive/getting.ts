@@ -171,7 +171,7 @@ export class Getting implements GetContext {
     const { id: me, gossip, learn } = this.#parts;
     signal.throwIfAborted();
     await learn(
-      query.what.map((text) => ({ kind: ASK.what, text })),
+      query.what.map((text) => ({ kind: ASK.what, text, from: query.from })),
       signal,
     );
     const others = gossip.peers().some((peer) => !peer.self);

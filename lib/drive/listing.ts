@@ -14,10 +14,10 @@ export function matcher(query: ListQuery, from: Set<PeerId> | undefined): (offer
 }
 
 /** What a one-shot asks others so that it can answer a listing. */
-export function questionOf({ pattern, words }: ListQuery): Question {
-  if (pattern !== undefined) return { kind: ASK.pattern, text: pattern };
-  if (words !== undefined) return { kind: ASK.words, text: words.join(' ') };
-  return { kind: ASK.all, text: '' };
+export function questionOf({ pattern, words, from }: ListQuery): Question {
+  if (pattern !== undefined) return { kind: ASK.pattern, text: pattern, from };
+  if (words !== undefined) return { kind: ASK.words, text: words.join(' '), from };
+  return { kind: ASK.all, text: '', from };
 }
 
 /** Rows of a listing, sorted by path. */

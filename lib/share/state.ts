@@ -25,7 +25,8 @@ const epochSchema = z.strictObject({
 const groupSchema = z.strictObject({ check: z.string(), master: z.string().regex(/^[0-9a-f]{64}$/) });
 
 const knownSchema = z.strictObject({
-  names: z.record(z.string(), z.strictObject({ id: z.string(), since: z.int().min(0) })),
+  // Pairs: as a key of an object, some names would mean something else.
+  names: z.array(z.tuple([z.string(), z.strictObject({ id: z.string(), since: z.int().min(0) })])),
 });
 
 function areTies(ties: [string, Tie][]): boolean {
@@ -117,12 +118,12 @@ export class StateFolder {
 
   /** The names that are tied to keys. */
   async known(): Promise<[string, Tie][]> {
-    const stored = await this.#read('known.json', knownSchema, ({ names }) => areTies(Object.entries(names)));
-    return Object.entries(stored?.names ?? {});
+    const stored = await this.#read('known.json', knownSchema, ({ names }) => areTies(names));
+    return stored?.names ?? [];
   }
 
   async saveKnown(ties: ReadonlyMap<string, Tie>): Promise<void> {
-    await this.#write('known.json', { names: Object.fromEntries(ties) }, false);
+    await this.#write('known.json', { names: [...ties] }, false);
   }
 
   async #read<T>(name: string, schema: z.ZodType<T>, valid: (value: T) => boolean): Promise<T | undefined> {

@@ -215,6 +215,7 @@ function asker(t: ExecutionContext) {
     requests,
     connect: async () => far.link,
     peers: () => [far.link.peer],
+    isNamed: () => true,
     found: (_, offers) => {
       found += offers.length;
     },

@@ -171,14 +171,20 @@ test('known.json is for its owner only, comes back, and is set aside where it is
   const known = new Known({ save: (ties: ReadonlyMap<string, Tie>) => state.saveKnown(ties) });
   known.tie('bob', idOf(1), 1234.5);
   known.tie('Zo\u00eb', idOf(2), 7);
+  known.tie('__proto__', idOf(3), 8);
   await known.stored();
   const file = join(path, 'known.json');
   t.deepEqual(JSON.parse(await readFile(file, 'utf8')), {
-    names: { bob: { id: idOf(1), since: 1234 }, 'Zo\u00eb': { id: idOf(2), since: 7 } },
+    names: [
+      ['bob', { id: idOf(1), since: 1234 }],
+      ['Zo\u00eb', { id: idOf(2), since: 7 }],
+      ['__proto__', { id: idOf(3), since: 8 }],
+    ],
   });
   if (process.platform !== 'win32') t.is((await stat(file)).mode & 0o777, 0o600);
   t.is(new Known({ ties: await state.known() }).get('Zoe\u0308')?.id, idOf(2));
-  for (const damaged of ['{"names":', '{"names":{"bob":{"id":"nobody","since":1}}}', '[]']) {
+  t.is(new Known({ ties: await state.known() }).get('__proto__')?.id, idOf(3));
+  for (const damaged of ['{"names":', '{"names":[["bob",{"id":"nobody","since":1}]]}', '[]']) {
     await writeFile(file, damaged);
     t.deepEqual(await state.known(), []);
   }
