@@ -1,8 +1,10 @@
 /** `npm start [-- PATH...]`: shares the library of examples, or PATHs, and says what to type elsewhere. */
+import { statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import type { ShareEvent } from '../lib/api.js';
 import { run } from '../lib/cli/main.js';
 import { valueOptions } from '../lib/cli/options.js';
 import { processIo } from '../lib/cli/process.js';
@@ -27,11 +29,14 @@ const paths = positionals.length > 0 ? [] : [join(root, 'examples', 'library')];
 /** Quoted for a shell where that is needed. */
 const quoted = (text: string) => (/^[\w./\\:~-]+$/.test(text) ? text : JSON.stringify(text));
 
-function hints(shares: string[]): void {
+function hints({ shares, private: secret }: Extract<ShareEvent, { event: 'ready' }>): void {
   const state = typeof given.state === 'string' ? given.state : process.env.HEARSAY_STATE;
   const here = state ? ` --state ${quoted(state)}` : '';
   const program = 'node dist/bin/hearsay.js';
-  const from = quoted(`${shares[0]}/`);
+  const { name, path } = shares[0];
+  const from = quoted(statSync(path).isDirectory() ? `${name}/` : name);
+  // The running peer has it; elsewhere it must be given.
+  const flag = secret ? ' --secret-file FILE' : '';
   const lines = [
     '',
     'In another terminal of this machine, in this folder:',
@@ -39,8 +44,9 @@ function hints(shares: string[]): void {
     `  ${program} get ${from} -o ${quoted(join(tmpdir(), 'in', '/'))}${here}`,
     'On another machine of this network, in a checkout of hearsay:',
     '  npm run build',
-    `  ${program} ls`,
-    `  ${program} get ${from}`,
+    `  ${program} ls${flag}`,
+    `  ${program} get ${from}${flag}`,
+    ...(secret ? ['FILE there holds the same secret as here.'] : []),
     'Ctrl-C ends it.',
     '',
   ];
@@ -52,7 +58,7 @@ const status = await run(['share', ...paths, ...words], io, (wanted) =>
     ...wanted,
     onEvent(event) {
       wanted.onEvent?.(event);
-      if (event.event === 'ready' && !given.quiet) hints(event.shares.map(({ name }) => name));
+      if (event.event === 'ready' && !given.quiet) hints(event);
     },
   }),
 );

@@ -32,7 +32,7 @@ const TABLE = {
   unreachable: [5, 'The peer was heard of but cannot be connected to; check its firewall.'],
   'other-group': [
     5,
-    'Name the secret of the group that is meant with --secret-file FILE, on both sides the same; without it, the open group is.',
+    'Give both sides the same secret with --secret-file FILE; without one, a command is in the open group.',
   ],
   'bad-message': [1, 'The other side does not speak this protocol correctly.'],
   'other-version': [1, 'Run the same version of hearsay on both sides.'],

@@ -45,7 +45,7 @@ import { formatEndpoint } from './endpoint.js';
 import { asHearsayError, HearsayError } from './errors.js';
 import { Gossip, type Settings as GossipSettings } from './gossip/gossip.js';
 import { onePeer } from './gossip/query.js';
-import type { PeerId } from './ids.js';
+import { keyPart, type PeerId } from './ids.js';
 import { watchInterfaces } from './net/interfaces.js';
 import { type Identity, verifySignature } from './net/keys.js';
 import type { Link } from './net/link.js';
@@ -94,6 +94,7 @@ export class Peer implements Api {
   readonly #links: Links;
   readonly #server: Server;
   readonly #known: Known;
+  readonly #ids = new WeakMap<Link, PeerId>();
   readonly #asides: Asides;
   readonly #answerer: Answerer;
   readonly #asker: Asker;
@@ -264,7 +265,10 @@ export class Peer implements Api {
     idle.unref();
     this.#closers.push(() => clearInterval(idle), save);
     await this.#catalogue?.start();
-    if (passive) return;
+    if (passive) {
+      for (const message of warnings) this.#tell({ event: 'warning', message });
+      return;
+    }
     const { id, name, addresses } = this;
     const shares = this.#catalogue?.shares() ?? [];
     const waiting = this.#asides.waiting();
@@ -511,10 +515,22 @@ export class Peer implements Api {
   }
 
   #serving(state: 'begun' | 'completed' | 'failed', link: Link, path: string, bytes: number, why?: string): void {
-    const peer = { id: link.peer, name: link.head.name };
+    const peer = { id: this.#listedAs(link), name: link.head.name };
     const event = { path, peer, bytes, ...(why === undefined ? {} : { why }) };
     if (state !== 'begun') this.#served?.add({ time: Date.now(), ...event, outcome: state });
     this.#tell({ event: 'serving', state, ...event });
+  }
+
+  /** The id by which a link's peer is known, where it is a one-shot of one that is listed or tied to a name. */
+  #listedAs(link: Link): PeerId {
+    let id = this.#ids.get(link);
+    if (id === undefined) {
+      const key = keyPart(link.peer);
+      const known = [...this.#gossip.peers().map((peer) => peer.id), ...this.#known.ids()];
+      id = known.find((one) => keyPart(one) === key) ?? link.peer;
+      this.#ids.set(link, id);
+    }
+    return id;
   }
 
   #tell(event: ShareEvent): void {

@@ -78,10 +78,11 @@ async function get(context: Context, what: string[], options: Options): Promise<
     context.failed(known.code);
   }
   if (context.failure === undefined) return;
+  // That nobody is there was said with why and what to do.
+  if (context.failure === 'no-peer') return;
   tellUnreached(out, session);
-  if (context.failure === 'not-found' || context.failure === 'no-peer') {
-    const known = context.failure === 'no-peer';
-    await tellAnswered(context, api, '`hearsay find WORD` searches their paths', known);
+  if (context.failure === 'not-found' && !discard) {
+    await tellAnswered(context, api, 'and nothing of theirs fits: `hearsay find WORD` searches their paths');
   }
 }
 

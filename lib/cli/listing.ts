@@ -35,7 +35,8 @@ export async function printListing(context: Context, query: ListQuery): Promise<
     out.note(`${count(listing.files.length, 'file')}, ${formatSize(bytes)}`);
   }
   if (listing.files.length > 0) return;
-  const why = asked ? 'and none of their paths fits: `hearsay ls` lists them all' : 'and none shares a file';
+  const nothing = query.from ? 'and those that were named share nothing' : 'and none shares a file';
+  const why = asked ? 'and none of their paths fits: `hearsay ls` lists them all' : nothing;
   await tellAnswered(context, api, why);
 }
 

@@ -28,8 +28,9 @@ export function secretCommand(): Command {
     .allowUnknownOption()
     .addHelpText('after', USE)
     .action((words: string[]) => {
-      const what = words.length > 0 ? `there is no hearsay secret ${words[0]}` : 'secret what?';
-      throw new HearsayError('usage', `${what}; hearsay secret new makes one`);
+      const what =
+        words.length > 0 ? `there is no hearsay secret ${words[0]}` : 'hearsay secret does nothing by itself';
+      throw new HearsayError('usage', `${what}; hearsay secret new makes a secret`);
     });
   return secret;
 }
@@ -39,7 +40,7 @@ export function secretNewCommand(perform: Perform): Command {
   return new Command('new')
     .summary('a strong secret, printed or written to FILE')
     .description(
-      'Print a strong secret, of characters that can be read out without mistaking one for another; or write it to FILE, which only its owner can read. A FILE that exists is left alone.',
+      'Print a strong secret, of characters that can be read out without mistaking one for another (capitals and dashes do not count); or write it to FILE, which only its owner can read. A FILE that exists is left alone.',
     )
     .usage('[options] [FILE]')
     .argument('[file]')

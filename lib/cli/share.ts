@@ -126,7 +126,9 @@ function readers({ private: secret, shares }: Ready): string[] {
     const who = share.for ? `only ${share.for.map(printable).join(', ')}` : all;
     groups.set(who, [...(groups.get(who) ?? []), printable(share.name)]);
   }
-  return [...groups].map(([who, names]) => `${who} can read: ${names.join(', ')}`);
+  const lines = [...groups].map(([who, names]) => `${who} can read: ${names.join(', ')}`);
+  // Where nothing is for all of the group, that it is a private one is still to be said.
+  return secret && !groups.has(all) ? ['in a private group', ...lines] : lines;
 }
 
 function waitingFor(names: readonly string[]): string[] {

@@ -36,16 +36,17 @@ export function statusCommand(perform: Perform): Command {
 
 function statusLines(report: StatusReport, out: Output): string[] {
   const { bold, dim } = out.style;
+  const who = report.private ? 'private: only who has the secret' : 'open: everyone on this network';
+  const isLimited = report.shares.some((share) => share.for);
   const lines = [
     `${bold(peerLabel(report))} ${report.id}`,
     `  port ${report.port}, process ${report.pid}, running for ${formatDuration(report.uptime / 1000)}, ` +
       `memory ${formatSize(report.memory)}`,
     `  state folder ${printable(report.state)}`,
-    `  ${report.private ? 'private: only who has the secret can read' : 'open: everyone on this network can read'}`,
+    `  ${who} can read${isLimited ? ' what is for all' : ''}`,
     `  sees ${count(report.peers, 'other peer')} and ${count(report.offers, 'offer')}`,
   ];
   if (report.shares.length > 0) {
-    const isLimited = report.shares.some((share) => share.for);
     const rows = report.shares.map(({ name, path, files, bytes, hashed, for: whose }) => [
       `  ${printable(name)}`,
       count(files, 'file'),

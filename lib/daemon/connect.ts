@@ -1,5 +1,6 @@
 /** What a command speaks to: the peer that runs on its state folder, or one of its own. */
 import type { ShareEvent } from '../api.js';
+import { isOfOther } from '../drive/open.js';
 import { HearsayError } from '../errors.js';
 import { Peer, type PeerOptions } from '../peer.js';
 import type { Session, Wanted as WantedWith } from '../session.js';
@@ -26,10 +27,13 @@ export async function connect(wanted: Wanted): Promise<Session> {
     if (idle.length > 0) {
       wanted.onWarning(`the running peer answers, so ${idle.join(', ')} changes nothing; --state DIR for a peer apart`);
     }
-    if (settings.secret && !(await client.status()).private) {
-      wanted.onWarning(
-        'the running peer answers, which has no secret: it shows the open group; --state DIR for a peer apart',
-      );
+    if (settings.secret) {
+      const { private: isPrivate } = await client.status();
+      const other = isPrivate && (await isOfOther(settings.state, settings.secret.text));
+      const which = other ? 'has another secret: it shows its own group' : 'has no secret: it shows the open group';
+      if (!isPrivate || other) {
+        wanted.onWarning(`the running peer answers, which ${which}; --state DIR for a peer apart`);
+      }
     }
     const { timeout } = settings;
     return { api: client, running: true, timeout, unreached: () => new Map(), close: async () => client.close() };
@@ -42,6 +46,7 @@ export async function connect(wanted: Wanted): Promise<Session> {
     trace: wanted.trace ?? false,
     onEvent: (event) => event.event === 'warning' && wanted.onWarning(event.message),
   });
+  for (const message of settings.secret?.warnings ?? []) wanted.onWarning(message);
   return ownSession(peer, settings, () => peer.stop());
 }
 

@@ -212,7 +212,7 @@ export class Allowed {
     const since = new Date(tie.since).toISOString().slice(0, 10);
     this.#warnings.push(
       `${peer.id} calls itself ${printable(peer.name)}, but ${printable(text)} is ${tie.id} here since ${since}: it sees ` +
-        `nothing of ${this.#list(text)}. If both are meant, name it by its id too: --for ${peer.id}`,
+        `nothing of ${this.#list(text)}. Where it is meant too, ask for its id (its line \`ready\` says it) and name that as well`,
     );
   }
 
@@ -220,7 +220,7 @@ export class Allowed {
     const who = bearers.map(({ peer }) => `${peer.id} (${printable(peer.name)})`).join(' and ');
     return (
       `${printable(text)} is ambiguous: ${who}. None of them sees ${this.#list(text)}; ` +
-      `name the one that is meant by its id: --for ${bearers[0].peer.id}`
+      `ask the one that is meant for its id (its line \`ready\` says it), and name that: --for ID`
     );
   }
 

@@ -6,7 +6,9 @@
  */
 import type { GetEvent, GetQuery, PeerName } from '../api.js';
 import { asHearsayError, HearsayError } from '../errors.js';
+import type { PeerId } from '../ids.js';
 import { CHUNKS_MAX, SMALL_MAX } from '../limits.js';
+import { printable } from '../names.js';
 import { copySmall } from '../share/copy.js';
 import { type Dest, lookAtDest, resolveTargets, type Target } from '../share/destination.js';
 import { writeSmall } from '../share/partial-small.js';
@@ -32,6 +34,10 @@ export interface GetContext extends FetchContext {
   resolve(query: GetQuery, signal: AbortSignal, failed: (error: HearsayError) => void): Promise<Piece[]>;
   /** Has sources hash these files and fills in their ids. */
   hashFirst(pieces: Piece[], signal: AbortSignal): Promise<void>;
+  /** Whether what a peer offers under this path is for some only, and none of these offers it to all. */
+  isAside(path: string, peers: readonly PeerId[]): boolean;
+  /** The name of the own share, for all to read, in which a folder lies. */
+  openShareAt(folder: string): string | undefined;
   /** A file of this peer's own share with this content, and its manifest. */
   own(id: string): { file: string; manifest: Uint8Array | undefined } | undefined;
   /** Tells `status` of a file being fetched; the returned object ends it. */
@@ -150,6 +156,13 @@ export class Get {
     }
     for (const [root, all] of roots) {
       const place = new Place(root);
+      const share = this.#context.openShareAt(root);
+      const aside = share && all.find(({ wanted }) => this.#context.isAside(wanted.path, wanted.sources));
+      if (aside) {
+        const what = `${printable(aside.wanted.path)} was shared with some only`;
+        const message = `${what}, and ${root} lies in ${printable(share)}, which others can read too`;
+        this.#out.push({ event: 'warning', message });
+      }
       const clashes = collisions(
         all.map((t) => t.relative),
         await place.folding(),

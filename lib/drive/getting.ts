@@ -4,6 +4,7 @@
  * Owns the transfers coming in, for `status`. Always true: a transfer is listed from its beginning to its end. Called by
  * Get and what it drives.
  */
+import { sep } from 'node:path';
 import type { GetQuery, PeerName, TransferRow } from '../api.js';
 import { asHearsayError, HearsayError } from '../errors.js';
 import type { Gossip } from '../gossip/gossip.js';
@@ -103,6 +104,11 @@ export class Getting implements GetContext {
   isAside(path: string, peers: readonly PeerId[]): boolean {
     const { index } = this.#parts.gossip;
     return peers.length > 0 && peers.every((peer) => index.isToldAside(peer, path));
+  }
+
+  openShareAt(folder: string): string | undefined {
+    const inside = (path: string) => folder === path || folder.startsWith(path.endsWith(sep) ? path : path + sep);
+    return this.#parts.catalogue?.shares().find((share) => !share.for && inside(share.path))?.name;
   }
 
   holders(id: string): PeerId[] {

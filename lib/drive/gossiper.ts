@@ -135,9 +135,10 @@ export class Gossiper {
 
   /** Why nobody is found, as far as can be told: what joined hosts said, else what was heard. */
   whyNobody(): string {
-    const refused = [...this.unjoined].filter(([, { code }]) => code === 'other-group');
-    if (refused.length === 0) return whyNobody(this.#options.sealer !== undefined, this.strangers);
-    return refused.map(([host, { message }]) => `${host}: ${message}`).join('; ');
+    if (this.unjoined.size === 0) return whyNobody(this.#options.sealer !== undefined, this.strangers);
+    return [...this.unjoined]
+      .map(([host, { message }]) => (message.startsWith(`${host}: `) ? message : `${host}: ${message}`))
+      .join('; ');
   }
 
   /** Someone cannot reach us and asks to be dialled. */

@@ -56,6 +56,14 @@ async function keepSecret(shares: readonly ShareSpec[], state: string): Promise<
   }
 }
 
+/** Whether the master key that is kept in a state folder is of another secret than this one. */
+export async function isOfOther(path: string, secret: string): Promise<boolean> {
+  const state = await StateFolder.open(path);
+  const { key } = await state.identity(newPrivateKey, isKey, Date.now());
+  const kept = await state.masterCheck();
+  return kept !== undefined && kept !== secretCheck(key, secret);
+}
+
 /** The keys of the secret's group, or of the open one. @param kept where the derived key is kept, with the private key */
 async function groupOf(
   secret: GivenSecret | undefined,
@@ -120,5 +128,6 @@ async function oneShot(path: string, secret: GivenSecret | undefined): Promise<O
     state = undefined;
   }
   const group = await groupOf(secret, state && { state, key });
-  return { identity: identityOf(key, Date.now()), group, warnings: state?.warnings ?? [], ...rest };
+  const warnings = [...(state?.warnings ?? []), ...secretWarnings(secret)];
+  return { identity: identityOf(key, Date.now()), group, warnings, ...rest };
 }

@@ -70,7 +70,7 @@ export class Twin {
     this.#context.warn(
       'state-in-use',
       `this peer and one at ${host} run with copies of one state folder, so that others take them for one peer and see the files ` +
-        `of one only: there, remove identity.json from the state folder and start again, or use --state with a folder of its own`,
+        `of one only: on the machine to which the folder was copied, remove identity.json from it and start again, or use --state DIR`,
     );
   }
 }

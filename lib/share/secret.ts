@@ -16,11 +16,11 @@ export interface GivenSecret {
 }
 
 /**
- * A secret in the form that counts: white space around it off, NFC.
+ * A secret in the form that counts: white space around it off, NFC; one that we made, as we made it.
  * @param fault makes the error from what is wrong
  */
 export function cleanSecret(text: string, fault: (what: string) => HearsayError): string {
-  const secret = text.trim().normalize('NFC');
+  const secret = asMade(text.trim().normalize('NFC'));
   if (secret === '') throw fault('the secret is empty');
   if (/[\r\n]/.test(secret)) throw fault('the secret is one line, and this is several');
   if (Buffer.byteLength(secret) > SECRET_MAX) throw fault(`the secret is longer than ${SECRET_MAX} bytes`);
@@ -154,6 +154,14 @@ export function weakness(secret: string): string | undefined {
 const ALPHABET = 'cdfhjkmnpqrtvwxy23456789';
 const GROUPS = 7;
 const GROUP = 4;
+
+const MADE = new RegExp(`^[${ALPHABET}]{${GROUPS * GROUP}}$`);
+
+/** One that newSecret made, as it made it, although it was typed in capitals, or with other or no dashes; else the text itself. */
+function asMade(text: string): string {
+  const plain = text.replace(/[\s-]/g, '').toLowerCase();
+  return MADE.test(plain) ? plain.replace(/.{4}(?=.)/g, '$&-') : text;
+}
 
 /**
  * A new secret: 7 groups of 4 characters out of 24, 128 bits.

@@ -105,15 +105,25 @@ export class StateFolder {
    * @param check see secretCheck
    */
   async master(check: string, derive: () => Promise<Buffer>): Promise<Buffer> {
-    try {
-      const kept = groupSchema.parse(JSON.parse(await readFile(join(this.path, 'group.json'), 'utf8')));
-      if (kept.check === check) return Buffer.from(kept.master, 'hex');
-    } catch {
-      // Not there, or of no use: it is replaced, never set aside, as it is a key that can be had again.
-    }
+    const kept = await this.#group();
+    if (kept?.check === check) return Buffer.from(kept.master, 'hex');
     const master = await derive();
     await this.#write('group.json', { check, master: master.toString('hex') }, false).catch(() => {});
     return master;
+  }
+
+  /** What tells to which secret the kept master key belongs; undefined where none is kept. */
+  async masterCheck(): Promise<string | undefined> {
+    return (await this.#group())?.check;
+  }
+
+  async #group(): Promise<z.infer<typeof groupSchema> | undefined> {
+    try {
+      return groupSchema.parse(JSON.parse(await readFile(join(this.path, 'group.json'), 'utf8')));
+    } catch {
+      // Not there, or of no use: it is replaced, never set aside, as it is a key that can be had again.
+      return undefined;
+    }
   }
 
   /** The names that are tied to keys. */

@@ -3,6 +3,7 @@ import { createSocket } from 'node:dgram';
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
+import { isOfOther } from '../../lib/drive/open.js';
 import { looksSealed } from '../../lib/net/seal.js';
 import { newSecret } from '../../lib/share/secret.js';
 import { CHILD_MS, errors, hearsay } from './child.js';
@@ -199,6 +200,7 @@ test('the key of the group is derived once for a state folder; a weak secret is 
   const again = await lan.peer('again', { secret: 'swordfish', state, files: { 'x.txt': 'x' } });
   const shot = await lan.peer('shot', { secret: 'swordfish', state, passive: true });
   t.deepEqual(await paths(shot), ['x.txt'], 'both read the kept key');
+  t.true(shot.told('warning').some(({ message }) => message.includes('hearsay secret new')));
   t.deepEqual(await others(member), []);
   await again.peer.stop();
   const written = await readFile(file, 'utf8');
@@ -213,5 +215,8 @@ test('the key of the group is derived once for a state folder; a weak secret is 
     [],
   );
   t.not(await readFile(file, 'utf8'), written);
+  // What a command beside a running peer asks, to say that it was given another secret.
+  t.deepEqual([await isOfOther(state, SECRET), await isOfOther(state, 'swordfish')], [false, true]);
+  t.false(await isOfOther(await lan.fresh('none'), SECRET));
   t.is((await stat(file)).mode, before.mode);
 });

@@ -332,3 +332,25 @@ test('what is told aside counts for its teller alone, who must be listed', async
   t.deepEqual(bob.offers('told/aside.txt'), []);
   t.is((await bob.peer.list()).files.length, 1);
 });
+
+test('who fetches it to where others can read is warned; and the log names who is listed', async (t) => {
+  const lan = await Lan.make(t);
+  const alice = await writer(lan, ['bob']);
+  const bob = await lan.peer('bob', { files: { 'mine/x.txt': 'x' } });
+  await bob.knows('Letters/note.txt');
+  const warned = (outcome: Awaited<ReturnType<typeof get>>) => outcome.of('warning').map(({ message }) => message);
+  const shared = await get(bob, 'Letters/note.txt', `${bob.file('mine')}/`);
+  t.deepEqual(shared.codes, []);
+  t.is(warned(shared).length, 1);
+  t.true(warned(shared)[0].includes('Letters/note.txt') && warned(shared)[0].includes('mine'));
+  const apart = await get(bob, ['Letters/note.txt', 'pub/open.txt'], `${await lan.fresh('apart')}/`);
+  t.deepEqual([apart.codes, warned(apart)], [[], []]);
+  t.deepEqual(warned(await get(bob, 'pub/open.txt', `${bob.file('mine')}/`)), []);
+  // His one-shot has another id; what it fetches stands under the one that he is listed by.
+  const shot = await lan.peer('bob', { passive: true, state: bob.file('.state') });
+  t.not(shot.id, bob.id);
+  t.deepEqual((await get(shot, 'Letters/deep/big.bin', `${await lan.fresh('in')}/`)).codes, []);
+  const big = () => alice.told('serving').find(({ path, state }) => path.endsWith('big.bin') && state === 'completed');
+  await until(big, 'it is served');
+  t.is(big()?.peer.id, bob.id);
+});

@@ -182,7 +182,10 @@ test('nothing like that: how many answered, or what to look at', async (t) => {
   fake.others = [peerRow()];
   const unreached = new Map([['nas', failure('unreachable', 'refused')]]);
   const { err } = await type(['get', 'x'], { api: fake, unreached });
-  t.regex(err, /nas cannot be reached: refused\n1 peer answered \(alice\), `hearsay find WORD` searches/);
+  t.regex(
+    err,
+    /nas cannot be reached: refused\n1 peer answered \(alice\), and nothing of theirs fits: `hearsay find WORD` searches/,
+  );
   t.false((await type(['get', 'x', '--quiet'], { api: fake })).err.includes('answered'));
 });
 

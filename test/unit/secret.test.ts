@@ -6,7 +6,15 @@ import { HearsayError } from '../../lib/errors.js';
 import { privateGroup } from '../../lib/net/group-keys.js';
 import { newPrivateKey } from '../../lib/net/keys.js';
 import { looksOpen, Strangers, whyNobody } from '../../lib/net/strangers.js';
-import { deriveMaster, newSecret, readSecretFile, secretBits, secretCheck, weakness } from '../../lib/share/secret.js';
+import {
+  cleanSecret,
+  deriveMaster,
+  newSecret,
+  readSecretFile,
+  secretBits,
+  secretCheck,
+  weakness,
+} from '../../lib/share/secret.js';
 import { StateFolder } from '../../lib/share/state.js';
 import { encode } from '../../lib/wire/codec.js';
 
@@ -131,6 +139,18 @@ test('a new secret is strong, can be read out, and is each time another', (t) =>
     newSecret((below) => below - 1),
     Array(7).fill('9999').join('-'),
   );
+});
+
+test('a secret that was made counts the same however it is typed; others to the letter', (t) => {
+  const fault = (what: string) => new HearsayError('usage', what);
+  const made = newSecret();
+  const bare = made.replaceAll('-', '');
+  for (const typed of [made.toUpperCase(), bare, made.replaceAll('-', ' '), bare.replace(/.{7}/g, '$& - ')]) {
+    t.is(cleanSecret(typed, fault), made, typed);
+  }
+  for (const own of ['Correct-Horse', 'correct horse', bare.slice(1), `${made}2`, `${made.slice(0, -1)}a`]) {
+    t.is(cleanSecret(own, fault), own);
+  }
 });
 
 test('the keys of a secret are the same for everyone, on every machine', async (t) => {
