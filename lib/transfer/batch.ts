@@ -200,8 +200,6 @@ export class Batch {
       source.rto.sample(now - at);
     }
     if (code === undefined) {
-      // While it was written its source may have been lost, and another asked.
-      for (const other of this.#sources.values()) other.asked.delete(file);
       this.#finish(file);
       return;
     }
@@ -220,6 +218,8 @@ export class Batch {
     this.#over[file] = 1;
     this.#waiting[file] = 0;
     this.#left--;
+    // Others may have been asked beside its source, or after it was lost while the file was written.
+    for (const { asked } of this.#sources.values()) asked.delete(file);
     for (const peer of this.#files[file].peers) this.#lacking.set(peer, (this.#lacking.get(peer) ?? 1) - 1);
     this.#tried.delete(file);
   }

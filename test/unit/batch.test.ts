@@ -191,3 +191,21 @@ test('a file that another was asked for too has not failed when one that was ask
     ['complete'],
   );
 });
+
+test('what failed on our own disk is asked of nobody any more', (t) => {
+  const batch = new Batch([
+    { size: 10, peers: ['a', 'b', 'c'] },
+    { size: 10, peers: ['b', 'c'] },
+  ]);
+  for (const peer of ['a', 'b', 'c']) batch.handle({ kind: 'source', peer }, 0);
+  batch.handle({ kind: 'heard', peer: 'b' }, 59_999);
+  // The first is silent: both others are asked for its file too.
+  batch.handle({ kind: 'timer' }, 60_000);
+  const full = batch.handle({ kind: 'settled', file: 0, peer: 'b', code: 'disk-full' }, 60_001);
+  t.true(full.some((effect) => effect.kind === 'failed' && effect.file === 0));
+  for (let at = 120_000; at < 600_000; at += 60_000) {
+    for (const effect of batch.handle({ kind: 'timer' }, at)) {
+      if (effect.kind === 'request') t.false(effect.files.includes(0));
+    }
+  }
+});
