@@ -1,17 +1,24 @@
 /** What crosses the bridge, kept in a file and searched. */
 import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import type { Lab } from './lab.js';
+import type { Host, Lab } from './lab.js';
 
 const execute = promisify(execFile);
+const LAST = 'the-last-frame-of-the-capture';
 
 export class Capture {
   readonly #file: string;
+  readonly #host: Host;
+  readonly #to: string;
   readonly #stop: () => Promise<void>;
 
-  private constructor(file: string, stop: () => Promise<void>) {
+  /** @param to where `host` sends the last frame */
+  private constructor(file: string, host: Host, to: string, stop: () => Promise<void>) {
     this.#file = file;
+    this.#host = host;
+    this.#to = to;
     this.#stop = stop;
   }
 
@@ -22,14 +29,22 @@ export class Capture {
     const argv = ['tshark', '-n', '-q', '-i', 'bridge0', '-s', '0', '-B', '64', '-F', 'pcap', '-w', file];
     const process = lab.onBridge(argv);
     await process.waitFor(/Capturing on/, 20_000, 'stderr');
-    return new Capture(file, async () => {
+    return new Capture(file, lab.hosts[0], lab.hosts[1].address, async () => {
       process.kill('SIGINT');
       await process.waitForExit(20_000);
     });
   }
 
+  /** Ends; everything that crossed before is in it. */
   async end(): Promise<void> {
-    await this.#stop();
+    // What the system still holds back when the capture is stopped would be lost: a last frame shows that all is written.
+    const say = `const s = require('dgram').createSocket('udp4'); s.send('${LAST}', 9, '${this.#to}', () => s.close())`;
+    for (let tries = 0; tries < 50; tries++) {
+      await this.#host.run([process.execPath, '-e', say]);
+      if ((await readFile(this.#file)).includes(LAST)) return await this.#stop();
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+    throw new Error('the capture does not see what is sent last');
   }
 
   /** How many frames fit a display filter of tshark. */
