@@ -6,6 +6,7 @@
  * Called by hearing, links and pulls.
  */
 import type { PeerId } from '../ids.js';
+import { Latest } from '../latest.js';
 import { CHECKED_MAX } from '../limits.js';
 import { type Head, headStatement, peekEcho, peekId, readHead } from '../wire/head.js';
 import { Budget } from './budget.js';
@@ -34,7 +35,7 @@ export class Heads {
   readonly #members: Budget;
   readonly #asked: Budget;
   readonly #links: Budget;
-  readonly #checked = new Map<string, { head: Head; sig: Uint8Array }>();
+  readonly #checked = new Latest<string, { head: Head; sig: Uint8Array }>(CHECKED_MAX);
   /** Heads that were malformed or wrongly signed. */
   rejected = 0;
   /** Heads not looked at because there were too many. */
@@ -70,9 +71,7 @@ export class Heads {
     }
     // An answer to a nonce does not come again, but for the network's own copies.
     if (head.echo.length === 0) {
-      this.#checked.delete(memo);
       this.#checked.set(memo, { head, sig });
-      if (this.#checked.size > CHECKED_MAX) this.#checked.delete(this.#checked.keys().next().value!);
     }
     return head;
   }

@@ -6,6 +6,7 @@
  */
 import type { Millis } from '../clock.js';
 import type { PeerId } from '../ids.js';
+import { Latest } from '../latest.js';
 import { ASKERS_MAX, DIALS_MAX, DIALS_QUEUED_MAX, DIALS_QUEUED_OF_ONE_MAX, NEIGHBOURS_MAX } from '../limits.js';
 import { PASSIVE } from '../wire/head.js';
 import type { Message, MessageOf, Neighbour } from '../wire/table.js';
@@ -48,7 +49,7 @@ export class Links {
   /** Those of them that are on this host, so that loopback means the same to them. */
   readonly #local = new Set<PeerId>();
   readonly #dials = new Map<PeerId, Dial>();
-  readonly #askers = new Map<PeerId, Millis>();
+  readonly #askers = new Latest<PeerId, Millis>(ASKERS_MAX);
   /** One-shots that are connected and hear no multicast. */
   readonly #deafShots = new Set<PeerId>();
 
@@ -65,9 +66,7 @@ export class Links {
   /** Someone asks by datagram, so multicast reaches it. */
   asked(peer: PeerId): void {
     this.#deafShots.delete(peer);
-    this.#askers.delete(peer);
     this.#askers.set(peer, this.#context.now);
-    if (this.#askers.size > ASKERS_MAX) this.#askers.delete(this.#askers.keys().next().value!);
   }
 
   /** Whether a peer of whom we know nothing else was dialled because we wanted to, not by its address. */

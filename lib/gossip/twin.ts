@@ -6,6 +6,7 @@
  */
 import type { Millis } from '../clock.js';
 import { formatEndpoint } from '../endpoint.js';
+import { Latest } from '../latest.js';
 import type { Head } from '../wire/head.js';
 import type { Context } from './context.js';
 import type { Address } from './events.js';
@@ -27,7 +28,7 @@ export class Twin {
   /** Bytes of my own heartbeat, for the size of questions. */
   readonly #heartbeatSize: () => number;
   readonly #budget = new TokenBucket(ASKS_PER_SECOND);
-  readonly #asked = new Map<string, Millis>();
+  readonly #asked = new Latest<string, Millis>(ASKED_MAX);
   #provedAt: Millis = Number.NEGATIVE_INFINITY;
   #warnedAt: Millis = Number.NEGATIVE_INFINITY;
   #warnGap = WARN_FIRST;
@@ -55,9 +56,7 @@ export class Twin {
     const { now, settings } = this.#context;
     const place = formatEndpoint(from);
     if (now - (this.#asked.get(place) ?? Number.NEGATIVE_INFINITY) < ASK_GAP || !this.#budget.take(now)) return;
-    this.#asked.delete(place);
     this.#asked.set(place, now);
-    if (this.#asked.size > ASKED_MAX) this.#asked.delete(this.#asked.keys().next().value!);
     this.#context.reply(from, this.#context.question(settings.id, this.#heartbeatSize(), true));
   }
 

@@ -13,6 +13,7 @@
 import { createCipheriv, createDecipheriv, createHmac } from 'node:crypto';
 import type { Millis } from '../clock.js';
 import { TokenBucket } from '../gossip/pace.js';
+import { Latest } from '../latest.js';
 import { DATAGRAM_MAX, SEAL_HOSTS_MAX, SEAL_SENDERS_MAX } from '../limits.js';
 import { ReplayWindow } from './replay.js';
 
@@ -63,13 +64,6 @@ function nonceOf(head: Uint8Array): Buffer {
   return nonce;
 }
 
-/** Puts last in the order of use, and lets go of the least used. */
-function touch<V>(map: Map<string, V>, key: string, value: V, most: number): void {
-  map.delete(key);
-  if (map.size >= most) map.delete(map.keys().next().value as string);
-  map.set(key, value);
-}
-
 export class Sealer {
   /** Datagrams by what became of them. */
   readonly counters = { sealed: 0, opened: 0, shapeless: 0, foreign: 0, replayed: 0, limited: 0 };
@@ -79,10 +73,10 @@ export class Sealer {
   #key: Buffer;
   #counter: number;
   /** By salt. */
-  readonly #senders = new Map<string, Sender>();
+  readonly #senders = new Latest<string, Sender>(SEAL_SENDERS_MAX);
   /** Tokens by address: of those from which something has opened, and of all others. */
-  readonly #members = new Map<string, TokenBucket>();
-  readonly #others = new Map<string, TokenBucket>();
+  readonly #members = new Latest<string, TokenBucket>(SEAL_HOSTS_MAX);
+  readonly #others = new Latest<string, TokenBucket>(SEAL_HOSTS_MAX);
   readonly #strangers = new TokenBucket(STRANGERS);
 
   /**
@@ -149,7 +143,7 @@ export class Sealer {
     const plain = unseal(sender.key, data);
     if (!plain) return 'foreign';
     sender.window.mark(counter);
-    touch(this.#senders, salt, sender, SEAL_SENDERS_MAX);
+    this.#senders.set(salt, sender);
     this.#foundAt(sender, host);
     return plain;
   }
@@ -161,7 +155,7 @@ export class Sealer {
     let tokens = this.#others.get(host);
     if (!tokens) {
       tokens = new TokenBucket(PER_HOST);
-      touch(this.#others, host, tokens, SEAL_HOSTS_MAX);
+      this.#others.set(host, tokens);
     }
     return tokens.take(now) && this.#strangers.take(now);
   }
@@ -173,7 +167,7 @@ export class Sealer {
     }
     const tokens = this.#members.get(host) ?? this.#others.get(host) ?? new TokenBucket(PER_HOST);
     this.#others.delete(host);
-    touch(this.#members, host, tokens, SEAL_HOSTS_MAX);
+    this.#members.set(host, tokens);
   }
 }
 

@@ -6,6 +6,7 @@
  */
 import { isIPv4 } from 'node:net';
 import type { Millis } from '../clock.js';
+import { Latest } from '../latest.js';
 import { STRANGERS_MAX } from '../limits.js';
 import { MAGIC } from '../wire/table.js';
 
@@ -19,13 +20,13 @@ export type StrangerCount = Record<StrangerKind, number>;
 const LATELY: Millis = 5 * 60_000;
 
 export class Strangers {
-  readonly #heard = { sealed: new Map<string, Millis>(), open: new Map<string, Millis>() };
+  readonly #heard = {
+    sealed: new Latest<string, Millis>(STRANGERS_MAX),
+    open: new Latest<string, Millis>(STRANGERS_MAX),
+  };
 
   note(kind: StrangerKind, host: string, now: Millis): void {
-    const heard = this.#heard[kind];
-    heard.delete(host);
-    if (heard.size >= STRANGERS_MAX) heard.delete(heard.keys().next().value as string);
-    heard.set(host, now);
+    this.#heard[kind].set(host, now);
   }
 
   count(now: Millis): StrangerCount {

@@ -4,7 +4,6 @@
  * network has a group port of its own, so that tests beside each other do not meet.
  */
 import { createCipheriv } from 'node:crypto';
-import { createSocket } from 'node:dgram';
 import { rmSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, realpath, rm, utimes, writeFile } from 'node:fs/promises';
 import { networkInterfaces, tmpdir } from 'node:os';
@@ -15,6 +14,7 @@ import type { HearsayError } from '../../lib/errors.js';
 import type { PeerOffer } from '../../lib/offer.js';
 import { Peer, type PeerOptions } from '../../lib/peer.js';
 import type { Letter, Message, MessageOf } from '../../lib/wire/table.js';
+import { freePort } from './free-port.js';
 
 export const KIB = 1024;
 export const MIB = 1024 * KIB;
@@ -39,15 +39,6 @@ export async function until(holds: () => unknown, what: string, ms = LIMIT_MS): 
     if (performance.now() > end) throw new Error(`waited in vain until ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
-}
-
-/** A free UDP port for a group: found by the system, given back, and hardly taken again within a test. */
-async function freePort(): Promise<number> {
-  const socket = createSocket('udp4');
-  await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
-  const { port } = socket.address();
-  await new Promise<void>((resolve) => socket.close(() => resolve()));
-  return port;
 }
 
 /** Options of a peer of the network, with the folder of its files instead of `share`. */

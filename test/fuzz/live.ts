@@ -20,6 +20,7 @@ import { encode } from '../../lib/wire/codec.js';
 import { framePrefix } from '../../lib/wire/frame.js';
 import { type Head, headStatement, leaveStatement, packHead, readHead } from '../../lib/wire/head.js';
 import { type Letter, TABLE } from '../../lib/wire/table.js';
+import { freePort } from '../e2e/free-port.js';
 import { LETTERS } from '../unit/wire-messages.js';
 import { Chance } from './chance.js';
 import { identityFrom } from './keys.js';
@@ -384,14 +385,6 @@ class Live {
       source.close();
     }
   }
-}
-
-async function freePort(): Promise<number> {
-  const socket = createSocket('udp4');
-  await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
-  const { port } = socket.address();
-  await new Promise<void>((resolve) => socket.close(() => resolve()));
-  return port;
 }
 
 /**
