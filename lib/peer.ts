@@ -44,7 +44,6 @@ import { Warnings } from './drive/warnings.js';
 import { formatEndpoint } from './endpoint.js';
 import { asHearsayError, HearsayError } from './errors.js';
 import { Gossip, type Settings as GossipSettings } from './gossip/gossip.js';
-import { onePeer } from './gossip/query.js';
 import { keyPart, type PeerId } from './ids.js';
 import { watchInterfaces } from './net/interfaces.js';
 import { type Identity, verifySignature } from './net/keys.js';
@@ -57,6 +56,7 @@ import type { PeerOffer } from './offer.js';
 import type { Catalogue } from './share/catalogue.js';
 import type { Known } from './share/known.js';
 import type { HashStore } from './share/store.js';
+import { onePeer } from './shelf/query.js';
 import { chunkCount } from './transfer/content.js';
 import type { Message } from './wire/table.js';
 

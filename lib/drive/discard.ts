@@ -1,11 +1,11 @@
 /** `get --discard`: needs no network, since what is left of an interrupted get says itself what it is of. */
 import { basename, dirname, join } from 'node:path';
 import { asHearsayError, HearsayError } from '../errors.js';
-import { whatMatcher } from '../gossip/query.js';
 import { lookAtDest } from '../share/destination.js';
 import { discardPartial, findPartials } from '../share/partial-sweep.js';
 import { Place } from '../share/place.js';
 import { foldersBelow } from '../share/place-walk.js';
+import { whatMatcher } from '../shelf/query.js';
 
 /** Folders that are looked through for partials, at most, and how deep. */
 const BOUNDS = { folders: 10_000, depth: 64 };

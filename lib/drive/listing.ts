@@ -1,8 +1,8 @@
 /** What `ls`, `find` and `--follow` show of the index. Pure. */
 import type { FollowEvent, ListQuery, PeerName } from '../api.js';
-import { patternMatcher, rows, wordMatcher } from '../gossip/query.js';
 import type { PeerId } from '../ids.js';
 import { isFile, type Offer, type PeerOffer } from '../offer.js';
+import { patternMatcher, rows, wordMatcher } from '../shelf/query.js';
 import { ASK, type Question } from './asker.js';
 import type { IndexChange } from './changes.js';
 

@@ -1,8 +1,8 @@
 import type { PeerName } from '../api.js';
 import { HearsayError } from '../errors.js';
-import { onePeer } from '../gossip/query.js';
 import type { PeerId } from '../ids.js';
 import { printable } from '../names.js';
+import { onePeer } from '../shelf/query.js';
 
 /**
  * Which peers a person means by names, ids or unique prefixes of ids.

@@ -1,8 +1,9 @@
 /** From what was asked for to what is to be fetched: one file for each path, with everyone who offers it. Pure. */
-import { ambiguities, type Resolution } from '../gossip/query.js';
+
 import type { PeerId } from '../ids.js';
 import { isFile, type PeerOffer } from '../offer.js';
 import type { Naming, Wanted } from '../share/destination.js';
+import { ambiguities, type Resolution } from '../shelf/query.js';
 
 /** A file or an empty folder to be fetched. */
 export interface Piece extends Wanted {

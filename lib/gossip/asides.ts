@@ -9,14 +9,14 @@ import type { Millis } from '../clock.js';
 import type { PeerId } from '../ids.js';
 import { OFFERS_MAX, OFFERS_PER_PEER_MAX } from '../limits.js';
 import { isFile, loadOf, type Offer } from '../offer.js';
+import { offerPages } from '../shelf/answers.js';
+import { Shelf } from '../shelf/shelf.js';
+import { type Change, difference, saysTheSame } from '../shelf/staging.js';
 import type { MessageOf } from '../wire/table.js';
-import { offerPages } from './answers.js';
 import type { Circle } from './circle.js';
 import type { Context } from './context.js';
 import type { Member } from './member.js';
 import { offersOf } from './room.js';
-import { Shelf } from './shelf.js';
-import { type Change, difference, saysTheSame } from './staging.js';
 
 /** What was told aside is kept for so long without the link over which it was told: a new one begins it anew. */
 const KEPT: Millis = 60_000;

@@ -17,16 +17,16 @@ import {
   PEERS_MAX,
   PEERS_PER_ADDRESS_MAX,
 } from '../limits.js';
+import { LiveIndex } from '../shelf/live-index.js';
+import type { Proof, Shelf } from '../shelf/shelf.js';
+import { type Applied, type Change, difference, saysTheSame } from '../shelf/staging.js';
 import type { Head } from '../wire/head.js';
 import { Budget } from './budget.js';
 import type { Context } from './context.js';
 import type { Address } from './events.js';
-import { LiveIndex } from './index.js';
 import { infoOf, type Member, newMember } from './member.js';
 import { backoff, idleInterval, PROBE_GAP, PROBES, SILENCE } from './pace.js';
 import { crowded, heaviest } from './room.js';
-import type { Proof, Shelf } from './shelf.js';
-import { type Applied, type Change, difference, saysTheSame } from './staging.js';
 
 /** Questions to single peers in a second: what a flood of strange heads can make us send. */
 const ASKS_PER_SECOND = 500;

@@ -8,24 +8,24 @@ import type { Millis, Random } from '../clock.js';
 import type { Code } from '../errors.js';
 import type { PeerId } from '../ids.js';
 import { HITS_MAX, OFFERS_PER_PEER_MAX } from '../limits.js';
+import { answerFind, answerPull } from '../shelf/answers.js';
+import type { Index } from '../shelf/live-index.js';
+import { Shelf } from '../shelf/shelf.js';
 import type { MessageOf, Neighbour } from '../wire/table.js';
 import { Announcer } from './announcer.js';
-import { answerFind, answerPull } from './answers.js';
 import { Asides, type Sees, type Told } from './asides.js';
 import { Circle, SWEEP } from './circle.js';
 import { Context } from './context.js';
 import type { Effect, Event, PeerInfo, Settings, Signer, Timer } from './events.js';
 import { Heads } from './heads.js';
 import { Hearing } from './hearing.js';
-import type { Index } from './index.js';
 import { Links } from './links.js';
 import { infoOf } from './member.js';
 import { Own } from './own.js';
 import { Pulls } from './pulls.js';
-import { Shelf } from './shelf.js';
 
+export type { Index } from '../shelf/live-index.js';
 export type { Address, Effect, Event, PeerInfo, Pull, Settings, Signer, Timer } from './events.js';
-export type { Index } from './index.js';
 
 export class Gossip {
   readonly index: Index;

@@ -8,11 +8,11 @@
 import type { PeerId } from '../ids.js';
 import { Latest } from '../latest.js';
 import { CHECKED_MAX } from '../limits.js';
+import type { Proof } from '../shelf/shelf.js';
 import { type Head, headStatement, peekEcho, peekId, readHead } from '../wire/head.js';
 import { Budget } from './budget.js';
 import type { Context } from './context.js';
 import type { Signer } from './events.js';
-import type { Proof } from './shelf.js';
 
 /**
  * Signatures checked in a second, for one source and for all: at 110 µs each all together take a quarter of a core at most.

@@ -10,6 +10,8 @@ import { formatEndpoint } from '../endpoint.js';
 import type { PeerId } from '../ids.js';
 import { COUNTER_MAX } from '../limits.js';
 import { sumOfLoads } from '../offer.js';
+import type { Proof } from '../shelf/shelf.js';
+import { applyDelta } from '../shelf/staging.js';
 import { encode } from '../wire/codec.js';
 import { type Head, leaveStatement, PASSIVE } from '../wire/head.js';
 import type { Message, MessageOf } from '../wire/table.js';
@@ -24,8 +26,6 @@ import { addProved, type Member } from './member.js';
 import type { Own } from './own.js';
 import { answerDelay } from './pace.js';
 import type { Pulls } from './pulls.js';
-import type { Proof } from './shelf.js';
-import { applyDelta } from './staging.js';
 import { Twin } from './twin.js';
 
 /**

@@ -3,9 +3,9 @@ import type { Millis } from '../clock.js';
 import { formatEndpoint } from '../endpoint.js';
 import type { PeerId } from '../ids.js';
 import { ADDRESSES_MAX } from '../limits.js';
+import type { Proof, Shelf } from '../shelf/shelf.js';
 import { type Head, TRACKER } from '../wire/head.js';
 import type { Address, PeerInfo } from './events.js';
-import type { Proof, Shelf } from './shelf.js';
 
 /** What is known of another peer. */
 export interface Member {

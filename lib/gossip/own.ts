@@ -6,13 +6,13 @@
  */
 import { COUNTER_MAX, DATAGRAM_MESSAGE_MAX, OFFERS_PER_PEER_MAX } from '../limits.js';
 import { isFile, type Offer } from '../offer.js';
+import { type Proof, Shelf } from '../shelf/shelf.js';
+import { type Change, saysTheSame } from '../shelf/staging.js';
 import { encode, pack } from '../wire/codec.js';
 import { offer as offerField } from '../wire/field.js';
 import { type Head, headStatement, leaveStatement, PASSIVE, packHead, TRACKER } from '../wire/head.js';
 import type { MessageOf } from '../wire/table.js';
 import type { Settings, Signer } from './events.js';
-import { type Proof, Shelf } from './shelf.js';
-import { type Change, saysTheSame } from './staging.js';
 
 /** Datagrams that one batch of changes may take; beyond it a heartbeat goes out and others pull. */
 export const BATCH_DATAGRAMS = 4;

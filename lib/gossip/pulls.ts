@@ -8,6 +8,9 @@ import type { Millis } from '../clock.js';
 import type { PeerId } from '../ids.js';
 import { BUCKETS, GATHERED_MAX, OFFERS_PER_PEER_MAX, PULLS_MAX, TOMBSTONES_MAX } from '../limits.js';
 import { type Offer, sumOfLoads } from '../offer.js';
+import type { Proof } from '../shelf/shelf.js';
+import { type Applied, applyBuckets, applyDelta, applyWhole } from '../shelf/staging.js';
+import { EMPTY_ROOT } from '../shelf/tree.js';
 import type { Head } from '../wire/head.js';
 import type { MessageOf } from '../wire/table.js';
 import type { Circle } from './circle.js';
@@ -15,9 +18,6 @@ import type { Context } from './context.js';
 import type { Heads } from './heads.js';
 import { isBehind, type Member } from './member.js';
 import { backoff, pullDelay } from './pace.js';
-import type { Proof } from './shelf.js';
-import { type Applied, applyBuckets, applyDelta, applyWhole } from './staging.js';
-import { EMPTY_ROOT } from './tree.js';
 
 const NONE = new Uint8Array(0);
 /** Nothing of an answer arrives for so long: it has failed. */

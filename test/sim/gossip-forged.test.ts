@@ -1,7 +1,7 @@
 import test, { type ExecutionContext } from 'ava';
-import { Tree } from '../../lib/gossip/tree.js';
 import { COUNTER_MAX } from '../../lib/limits.js';
 import type { Offer } from '../../lib/offer.js';
+import { Tree } from '../../lib/shelf/tree.js';
 import { type Head, headStatement, leaveStatement, packHead, readHead } from '../../lib/wire/head.js';
 import type { Message, MessageOf } from '../../lib/wire/table.js';
 import { Host } from './host.js';

@@ -2,17 +2,13 @@
 import test from 'ava';
 import { seeded } from '../../lib/clock.js';
 import { HearsayError } from '../../lib/errors.js';
-import { answerFind } from '../../lib/gossip/answers.js';
 import { Circle, type CircleMost } from '../../lib/gossip/circle.js';
 import { Context } from '../../lib/gossip/context.js';
 import { type Effect, Gossip } from '../../lib/gossip/gossip.js';
 import { Heads } from '../../lib/gossip/heads.js';
 import { Links } from '../../lib/gossip/links.js';
 import { addAddress, addProved, type Member, newMember } from '../../lib/gossip/member.js';
-import { wordMatcher } from '../../lib/gossip/query.js';
 import { crowded, heaviest } from '../../lib/gossip/room.js';
-import { Shelf } from '../../lib/gossip/shelf.js';
-import { difference } from '../../lib/gossip/staging.js';
 import { blake3 } from '../../lib/hash.js';
 import { peerId } from '../../lib/ids.js';
 import {
@@ -35,6 +31,10 @@ import {
   WORDS_MAX,
 } from '../../lib/limits.js';
 import type { Offer } from '../../lib/offer.js';
+import { answerFind } from '../../lib/shelf/answers.js';
+import { wordMatcher } from '../../lib/shelf/query.js';
+import { Shelf } from '../../lib/shelf/shelf.js';
+import { difference } from '../../lib/shelf/staging.js';
 import { type Head, headStatement, packHead, readHead } from '../../lib/wire/head.js';
 import { fakeSigner } from '../sim/signer.js';
 

@@ -6,6 +6,7 @@ export type Sources = ReadonlyMap<string, string>;
 
 const FLOORS: Record<string, number> = {
   wire: 1,
+  shelf: 1.5,
   gossip: 2,
   transfer: 2,
   tracker: 2,

@@ -1,6 +1,8 @@
 import test from 'ava';
 import fc from 'fast-check';
-import { compile, fixedPart } from '../../lib/gossip/glob.js';
+import { PATTERN_MAX } from '../../lib/limits.js';
+import type { PeerOffer } from '../../lib/offer.js';
+import { compile, fixedPart } from '../../lib/shelf/glob.js';
 import {
   candidates,
   contents,
@@ -11,9 +13,7 @@ import {
   onePeer,
   resolveWhat,
   rows,
-} from '../../lib/gossip/query.js';
-import { PATTERN_MAX } from '../../lib/limits.js';
-import type { PeerOffer } from '../../lib/offer.js';
+} from '../../lib/shelf/query.js';
 
 const ANN = { id: '01ARZ3NDEKTSV4RRFFQ69G5FAA', name: 'ann' };
 const BOB = { id: '01ARZ3NDEKTSV4RRFFQ69G5FBB', name: 'bob' };

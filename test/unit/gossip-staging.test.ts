@@ -1,9 +1,9 @@
 import test from 'ava';
 import fc from 'fast-check';
-import { Shelf } from '../../lib/gossip/shelf.js';
-import { applyBuckets, applyDelta, applyWhole } from '../../lib/gossip/staging.js';
 import { TOMBSTONES_MAX } from '../../lib/limits.js';
 import type { Kind, Offer } from '../../lib/offer.js';
+import { Shelf } from '../../lib/shelf/shelf.js';
+import { applyBuckets, applyDelta, applyWhole } from '../../lib/shelf/staging.js';
 import type { Head } from '../../lib/wire/head.js';
 
 const WRITER = '01ARZ3NDEKTSV4RRFFQ69G5FAV';

@@ -1,9 +1,9 @@
 import test from 'ava';
 import fc from 'fast-check';
-import { bucketOf, EMPTY_ROOT, Tree } from '../../lib/gossip/tree.js';
 import { blake3 } from '../../lib/hash.js';
 import { BUCKETS } from '../../lib/limits.js';
 import type { Offer } from '../../lib/offer.js';
+import { bucketOf, EMPTY_ROOT, Tree } from '../../lib/shelf/tree.js';
 
 const ID = 'ab'.repeat(32);
 const offer = (path: string, version: number, more: Partial<Offer> = {}): Offer => ({

@@ -2,9 +2,7 @@
 import { posix, win32 } from 'node:path';
 import { formatEndpoint } from '../../../lib/endpoint.js';
 import { asHearsayError } from '../../../lib/errors.js';
-import { compile, fixedPart, isPattern } from '../../../lib/gossip/glob.js';
 import { isAddress } from '../../../lib/gossip/member.js';
-import { matchesWords, patternMatcher, resolveWhat, rows, whatMatcher } from '../../../lib/gossip/query.js';
 import { idFitsKey, isPeerId, peerId } from '../../../lib/ids.js';
 import { PATH_MAX, SEGMENT_MAX } from '../../../lib/limits.js';
 import { isSafePath, pathFault, printable } from '../../../lib/names.js';
@@ -14,6 +12,8 @@ import type { PeerOffer } from '../../../lib/offer.js';
 import { parseGroup, parseHostPort } from '../../../lib/share/address.js';
 import { fixedPart as fixedFolders, resolveTargets, type Wanted } from '../../../lib/share/destination.js';
 import { collisions, diskPathFault } from '../../../lib/share/place-names.js';
+import { compile, fixedPart, isPattern } from '../../../lib/shelf/glob.js';
+import { matchesWords, patternMatcher, resolveWhat, rows, whatMatcher } from '../../../lib/shelf/query.js';
 import { ID, KEY } from '../../unit/wire-messages.js';
 import type { Chance } from '../chance.js';
 import { anyText, piece, spoilText } from '../mutate.js';
