@@ -34,6 +34,11 @@ const TABLE = {
     5,
     'Give both sides the same secret with --secret-file FILE; without one, a command is in the open group.',
   ],
+  'not-registered': [1, 'It registers again by itself; try again in a moment.'],
+  'id-taken': [1, 'A copy of this state folder runs elsewhere: give one of the two another with --state DIR.'],
+  'address-taken': [1, 'Another peer listens at that address: choose another port with --port N.'],
+  'unknown-peer': [3, 'See who is here with `hearsay peers`.'],
+  'unknown-file': [3, 'See what there is with `hearsay ls`.'],
   'bad-message': [1, 'The other side does not speak this protocol correctly.'],
   'other-version': [1, 'Run the same version of hearsay on both sides.'],
   limit: [1, 'A limit was reached; try again later or with less at once.'],
@@ -60,6 +65,11 @@ const OF_OTHERS: readonly Code[] = [
   'cancelled',
   'usage',
   'busy',
+  'not-registered',
+  'id-taken',
+  'address-taken',
+  'unknown-peer',
+  'unknown-file',
 ];
 
 /** The code of an error that another tells of: `failed` where he speaks of what only we can know. */

@@ -282,3 +282,6 @@ export const SEAL_HOSTS_MAX = 4096;
 
 /** Hosts of other groups that are remembered, so that who finds nobody is told how many there are. */
 export const STRANGERS_MAX = 256;
+
+/** Trackers of one registry that a tracker tells of: enough to move to when one dies. */
+export const TRACKERS_TOLD_MAX = 8;

@@ -130,10 +130,10 @@ export class Peer implements Api {
     this.#settled = settled;
     this.#identity = parts.identity;
     this.#tracing = new Tracing(options.trace ?? false);
-    const { passive, follow, name } = settled;
+    const { passive, follow, name, tracker, relays } = settled;
     const { id, key } = parts.identity;
     // The port is known once we listen; nobody sees a head before.
-    this.#gossipSettings = { id, key, name, port: 0, epoch: parts.epoch, passive, follow, tracker: false };
+    this.#gossipSettings = { id, key, name, port: 0, epoch: parts.epoch, passive, follow, tracker, relays };
     const { filter } = options;
     const tracer = this.#tracing.tracer;
     this.#catalogue = parts.catalogue?.({
@@ -142,7 +142,7 @@ export class Peer implements Api {
       onWarning: (message) => this.#tell({ event: 'warning', message }),
     });
     this.#links = new Links(
-      { identity: this.#identity, hello: () => this.#gossip.head(), filter, tracer },
+      { identity: this.#identity, instance: randomBytes(8), hello: () => this.#gossip.head(), filter, tracer },
       tlsTransport(parts.group),
       {
         opened: (link) => {

@@ -34,6 +34,12 @@ export interface PeerOptions {
   timeout?: number;
   /** Seconds between full rescans of what is shared. */
   rescan?: number;
+  /** Whether this peer is the registry too, for those whom multicast does not reach. */
+  tracker?: boolean;
+  /** Where its registry is kept: the URL of a Redis that several trackers share; left out, in memory. */
+  trackerStore?: string;
+  /** Whether it passes on between peers that cannot reach each other; left out, where it is a tracker. */
+  relay?: boolean;
   /** A config file in place of the platform's own. */
   config?: string;
   /** Told of what happens. */
@@ -47,6 +53,8 @@ export interface PeerOptions {
 export interface Settled extends Settings {
   passive: boolean;
   follow: boolean;
+  /** Whether it passes on between peers that cannot reach each other. */
+  relays: boolean;
   joins: Endpoint[];
   groupAddress: Endpoint;
 }
@@ -54,6 +62,7 @@ export interface Settled extends Settings {
 /** @throws HearsayError `usage`, `config` */
 export async function settle(options: PeerOptions): Promise<Settled> {
   const { share, state, name, port, join, multicast, group, interfaces, wait, timeout, rescan, secret } = options;
+  const { tracker, trackerStore, relay } = options;
   const flags = {
     share,
     state,
@@ -66,6 +75,9 @@ export async function settle(options: PeerOptions): Promise<Settled> {
     wait,
     timeout,
     rescan,
+    tracker,
+    'tracker-store': trackerStore,
+    relay,
     secret,
   };
   const settings = await loadSettings({ flags, env: process.env, configFile: options.config });
@@ -74,6 +86,8 @@ export async function settle(options: PeerOptions): Promise<Settled> {
     share: options.passive ? [] : settings.share,
     passive: options.passive ?? false,
     follow: options.follow ?? false,
+    tracker: settings.tracker && !options.passive,
+    relays: !options.passive && (settings.relay === 'tracker' ? settings.tracker : settings.relay),
     joins: settings.join.map((text) => parseHostPort(text, settings.defaultPort)),
     groupAddress: parseGroup(settings.group),
   };

@@ -31,6 +31,8 @@ export interface Settings {
   /** A one-shot that pulls what changes, as a listed peer does. */
   follow?: boolean;
   tracker: boolean;
+  /** Whether it passes on between peers that cannot reach each other. */
+  relays?: boolean;
 }
 
 /** Where a datagram came from, or where a TCP listener can be dialled. IPv6 hosts without brackets. */

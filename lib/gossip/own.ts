@@ -10,7 +10,7 @@ import { type Proof, Shelf } from '../shelf/shelf.js';
 import { type Change, saysTheSame } from '../shelf/staging.js';
 import { encode, pack } from '../wire/codec.js';
 import { offer as offerField } from '../wire/field.js';
-import { type Head, headStatement, leaveStatement, PASSIVE, packHead, TRACKER } from '../wire/head.js';
+import { type Head, headStatement, leaveStatement, PASSIVE, packHead, RELAY, TRACKER } from '../wire/head.js';
 import type { MessageOf } from '../wire/table.js';
 import type { Settings, Signer } from './events.js';
 
@@ -192,9 +192,9 @@ export class Own {
   }
 
   #describe(echo: Uint8Array): Head {
-    const { id, key, name, port, passive, tracker } = this.#settings;
+    const { id, key, name, port, passive, tracker, relays } = this.#settings;
     const { epoch, version, files, bytes, count, floor } = this.shelf;
-    const flags = (passive ? PASSIVE : 0) | (tracker ? TRACKER : 0);
+    const flags = (passive ? PASSIVE : 0) | (tracker ? TRACKER : 0) | (relays ? RELAY : 0);
     return {
       id,
       key,

@@ -31,6 +31,8 @@ export interface LinkHandlers {
 
 export interface LinkSettings {
   identity: Identity;
+  /** 8 random bytes of this process, by which two that run with copies of one key are told apart. */
+  instance: Uint8Array;
   /** The present head, signed. */
   hello(): { head: Uint8Array; sig: Uint8Array };
   filter?: Filter;
@@ -44,6 +46,7 @@ interface Proved {
   head: Head;
   packed: Uint8Array;
   sig: Uint8Array;
+  instance: Uint8Array;
 }
 
 const HEARD_EVERY = 250;
@@ -56,6 +59,8 @@ export class Link {
   /** The head as packed and signed by the peer. */
   readonly packedHead: Uint8Array;
   readonly sig: Uint8Array;
+  /** The other process: another one of the same key has another. */
+  readonly instance: Uint8Array;
   /** Whether we dialled. */
   readonly dialled: boolean;
   /** Where the peer's listener should be: the socket's host, the head's port. */
@@ -83,6 +88,7 @@ export class Link {
     this.head = proved.head;
     this.packedHead = proved.packed;
     this.sig = proved.sig;
+    this.instance = proved.instance;
     this.dialled = dialled;
     this.address = { host: plainHost(socket.remoteAddress ?? ''), port: proved.head.port };
     socket.on('drain', () => this.#wake());
@@ -268,7 +274,7 @@ export function shakeHands(
         if (expected !== undefined && head.id !== expected) {
           throw new HearsayError('unreachable', `another peer answers there: ${head.id}`);
         }
-        proved = { head, packed: message.head, sig: message.sig };
+        proved = { head, packed: message.head, sig: message.sig, instance: message.instance };
         const statement = proofStatement(settings.identity.id, head.id, binding);
         say({ type: 'V', sig: settings.identity.sign(statement) });
       } else if (proved && message.type === 'V') {
@@ -295,6 +301,6 @@ export function shakeHands(
       }
     });
     const { head, sig } = settings.hello();
-    say({ type: 'H', protocol: PROTOCOL, head, sig });
+    say({ type: 'H', protocol: PROTOCOL, head, sig, instance: settings.instance, probe: false });
   });
 }

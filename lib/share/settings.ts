@@ -48,6 +48,12 @@ export interface Settings {
   state: string;
   /** Seconds. */
   rescan: number;
+  /** Whether this peer is the registry too. */
+  tracker: boolean;
+  /** Where the registry is kept: "" in memory, else the URL of a Redis that several trackers share. */
+  'tracker-store': string;
+  /** Whether it passes on between peers that cannot reach each other: `tracker` where it is a tracker. */
+  relay: boolean | 'tracker';
   share: SharedPath[];
 }
 
@@ -68,6 +74,9 @@ export interface Flags {
   secret?: string | undefined;
   state?: string | undefined;
   rescan?: string | number | undefined;
+  tracker?: boolean | undefined;
+  'tracker-store'?: string | undefined;
+  relay?: boolean | undefined;
   share?: readonly (string | { path: string; as?: string | undefined; for?: string[] | undefined })[] | undefined;
 }
 
@@ -90,6 +99,7 @@ const parses = (what: (text: string) => unknown) => (text: string) => {
     return false;
   }
 };
+const isStore = (text: string) => text === '' || (/^rediss?:\/\/./.test(text) && URL.canParse(text));
 const seconds = (min: number, max: number) => z.number().min(min).max(max);
 // Control characters would spoil every line that the name is printed in.
 const nameText = z.string().refine((text) => Buffer.byteLength(text) <= NAME_MAX && !/\p{Cc}/u.test(text));
@@ -109,6 +119,9 @@ const KEYS = {
   timeout: [seconds(1, 86_400), 'seconds, from 1 to 86400'],
   state: [z.string(), 'the path of a folder'],
   rescan: [seconds(1, 2_000_000), 'seconds, from 1 to 2000000'],
+  tracker: [z.boolean(), 'true or false'],
+  'tracker-store': [z.string().refine(isStore), 'a URL like "redis://host:6379/0", or ""'],
+  relay: [z.union([z.boolean(), z.literal('tracker')]), 'true, false or "tracker"'],
   share: [
     z.array(
       z.union([

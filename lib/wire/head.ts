@@ -16,7 +16,7 @@ const FIELD = tuple('head', {
   key: bytes('raw Ed25519 public key', 32, 32),
   name: name('what people call it'),
   port: int('TCP port where it listens, 0 if it does not', 0, 65535),
-  flags: int('1 passive (a one-shot), 2 tracker', 0, 255),
+  flags: int('1 passive (a one-shot), 2 tracker, 4 passes on between peers that cannot reach each other', 0, 255),
   epoch: int('raised at every start', 1, COUNTER_MAX),
   version: int('version of the newest change', 0, COUNTER_MAX),
   beat: int('raised at every heartbeat, so that an old one can be told from a new one', 0, COUNTER_MAX),
@@ -32,6 +32,7 @@ export type Head = NonNullable<ReturnType<typeof FIELD.read>>;
 
 export const PASSIVE = 1;
 export const TRACKER = 2;
+export const RELAY = 4;
 
 /** What a signature of a head covers, so that it can be taken for nothing else. */
 const DOMAIN = Buffer.from('hearsay head 1\0');

@@ -3,8 +3,10 @@
  * Letters are never reused. Every message is a MessagePack array whose first element is the letter.
  */
 import {
+  ADDRESSES_MAX,
   BLOCK,
   BUCKETS,
+  CHUNKS_MAX,
   DATAGRAM_MESSAGE_MAX,
   FRAME_MAX,
   MANIFEST_PAGE,
@@ -12,6 +14,7 @@ import {
   OFFERS_PER_PAGE,
   SMALL_BATCH_MAX,
   SWARM_TOLD_MAX,
+  TRACKERS_TOLD_MAX,
 } from '../limits.js';
 import {
   bool,
@@ -123,6 +126,8 @@ export const TABLE = {
       protocol: int('version of the protocol'),
       head,
       sig,
+      instance: bytes('random bytes of this process: two of one key are told apart by it', 8, 8),
+      probe: bool('whether this is only to see who answers here, and ends after the proof'),
     },
   }),
   V: entry({
@@ -353,6 +358,157 @@ export const TABLE = {
     items: SWARM_TOLD_MAX * 24 + 8,
     doc: 'Who else is receiving the file of this request, and so has chunks of it.',
     fields: { number, peers: list('receivers', neighbour, SWARM_TOLD_MAX) },
+  }),
+  J: entry({
+    name: 'join',
+    over: 'tcp',
+    max: 2048,
+    items: 32,
+    doc: 'To a tracker: register me, or renew my lease. The head of the hello, or the newest offer, says what I have.',
+    fields: {
+      number,
+      addresses: list('where I listen, as far as I know, "ip:port"', text('an address', 64), ADDRESSES_MAX),
+    },
+  }),
+  Z: entry({
+    name: 'joined',
+    over: 'tcp',
+    max: TRACKERS_TOLD_MAX * 1600 + 2048,
+    items: TRACKERS_TOLD_MAX * 24 + 40,
+    doc: 'You are registered. An error is an `E`: `id-taken`, `address-taken`, `limit`.',
+    fields: {
+      number,
+      seen: text('the address that I see you come from, with the port of your head', 64),
+      reachable: list('where I could connect back to you', text('an address', 64), ADDRESSES_MAX),
+      lease: int('ms for which you stay registered without a word from you', 1, 3_600_000),
+      peers: int('peers registered'),
+      offers: int('offers registered'),
+      trackers: list('others that serve the same registry', neighbour, TRACKERS_TOLD_MAX),
+    },
+  }),
+  l: entry({
+    name: 'lookup',
+    over: 'tcp',
+    max: 8192,
+    items: 8,
+    doc: 'To a tracker: what is registered that fits this?',
+    fields: {
+      number,
+      kind: int(
+        '0 all, 1 WHAT as `get` takes it, 2 pattern, 3 words, 5 who holds a content id, 6 peers, 7 a peer by id or name, ' +
+          '8 who would pass on what a peer that I cannot reach has',
+        0,
+        8,
+      ),
+      text: text('the WHAT, pattern, words, id or name', 4200),
+      follow: bool('whether changes are to be told after the answer'),
+    },
+  }),
+  f: entry({
+    name: 'found',
+    over: 'tcp',
+    max: FRAME_MAX,
+    items: OFFERS_PER_PAGE * 9 + NEIGHBOURS_MAX * 24 + 64,
+    doc: 'A page of the answer to a lookup, or changes of it. Hints: what a peer says itself counts more.',
+    fields: {
+      number,
+      reset: bool('whether what was told before this page is void'),
+      peers: list('peers, with the addresses where the tracker could reach them', neighbour, NEIGHBOURS_MAX),
+      offers: list(
+        'offers by their writers',
+        tuple('[peer, offers]', { peer: peer('the writer'), offers: list('offers', offer, OFFERS_PER_PAGE) }),
+        OFFERS_PER_PAGE,
+      ),
+      have: list(
+        'who holds parts of a content that it does not offer',
+        tuple('[peer, content id, chunks, bits]', {
+          peer: peer('who'),
+          id: contentId('content id'),
+          chunks: int('how many chunks there are', 0, CHUNKS_MAX),
+          bits: bytes('bit set of those that it has', 0, CHUNKS_MAX / 8),
+        }),
+        NEIGHBOURS_MAX,
+      ),
+      gone: list('peers that are registered no more', peer('who'), NEIGHBOURS_MAX),
+      last: bool('whether the answer is whole with this page'),
+    },
+  }),
+  h: entry({
+    name: 'hold',
+    over: 'tcp',
+    max: 8192,
+    items: 8,
+    doc: 'To a tracker: I am receiving this content, and have these chunks of it to give.',
+    fields: {
+      id: contentId('content id'),
+      chunks: int('how many chunks there are', 0, CHUNKS_MAX),
+      at: int('first byte of this stretch of the bit set', 0, CHUNKS_MAX / 8),
+      bits: bytes('this stretch; none says that I give none of it any more', 0, 4096),
+    },
+  }),
+  c: entry({
+    name: 'summon',
+    over: 'tcp',
+    max: 4096,
+    items: 32,
+    doc: 'To a tracker: ask that peer to dial me. From a tracker: this one asks you to dial it.',
+    fields: {
+      number,
+      peer: peer('who is to dial'),
+      from: neighbour,
+    },
+  }),
+  p: entry({
+    name: 'ping',
+    over: 'tcp',
+    max: 32,
+    items: 4,
+    doc: 'Are you there? Answered at once with the same number.',
+    fields: { number, answer: bool('whether this is the answer') },
+  }),
+  t: entry({
+    name: 'tunnel',
+    over: 'tcp',
+    max: 128,
+    items: 8,
+    doc: 'Pass bytes on between me and another peer; to that one: between you and the one who asks. Within, the two speak TLS with each other.',
+    fields: { number, from: peer('who asks'), to: peer('with whom') },
+  }),
+  d: entry({
+    name: 'data',
+    over: 'tcp',
+    max: BLOCK + 64,
+    items: 6,
+    doc: 'Bytes through a tunnel.',
+    fields: {
+      number,
+      opener: bool('whether the sender of this message opened the tunnel on this connection'),
+      data: payload('the bytes', BLOCK),
+    },
+  }),
+  w: entry({
+    name: 'window',
+    over: 'tcp',
+    max: 64,
+    items: 6,
+    doc: 'The tunnel is open, and so many bytes more may be sent through it.',
+    fields: {
+      number,
+      opener: bool('whether the sender of this message opened the tunnel on this connection'),
+      bytes: int('bytes', 0, 2 ** 32 - 1),
+    },
+  }),
+  e: entry({
+    name: 'tunnel end',
+    over: 'tcp',
+    max: 128,
+    items: 6,
+    doc: 'The tunnel ends, or was not opened.',
+    fields: {
+      number,
+      opener: bool('whether the sender of this message opened the tunnel on this connection'),
+      code: text('"" or a code', 32),
+    },
   }),
 };
 

@@ -79,7 +79,17 @@ test('bytes that are no messages end their connection, and nothing else', async 
     Buffer.concat([prefix(0), randomBytes(10)]),
     Buffer.concat([prefix(300_000), pack(['T']), randomBytes(100)]),
     // A length that is too much for a hello, although not for every message.
-    Buffer.concat([prefix(5000), encode({ type: 'H', protocol: 1, head: Buffer.alloc(9), sig: Buffer.alloc(64) })]),
+    Buffer.concat([
+      prefix(5000),
+      encode({
+        type: 'H',
+        protocol: 1,
+        head: Buffer.alloc(9),
+        sig: Buffer.alloc(64),
+        instance: new Uint8Array(8),
+        probe: false,
+      }),
+    ]),
     // Messages before the handshake.
     Buffer.concat([prefix(hello.length), hello]),
     ...[
@@ -115,7 +125,7 @@ test('a handshake with a wrong signature, another id, a stale proof, twice the h
   const raw = new RawPeer(t, 'raw', true);
   const stranger = new RawPeer(t, 'stranger', true);
   const { head, sig } = raw.head();
-  const hello: Message = { type: 'H', protocol: 1, head, sig };
+  const hello: Message = { type: 'H', protocol: 1, head, sig, instance: new Uint8Array(8), probe: false };
   const { id: to } = on.from.peer;
   // A proof that was right on another connection, as one in the middle could hand it on; and one that is for somebody else.
   const other = await secureSocket(t, on.from.peer.port);

@@ -188,12 +188,16 @@ test('a program that stops its peer ends by itself', async (t) => {
 function links(t: ExecutionContext, name: string) {
   const raw = new RawPeer(t, name, true);
   const ended: string[] = [];
-  const all = new Links({ identity: raw.identity, hello: () => raw.head() }, tlsTransport(openGroup()), {
-    opened: () => {},
-    message: () => {},
-    heard: () => {},
-    closed: (_, why) => ended.push(why.code),
-  });
+  const all = new Links(
+    { identity: raw.identity, instance: new Uint8Array(8), hello: () => raw.head() },
+    tlsTransport(openGroup()),
+    {
+      opened: () => {},
+      message: () => {},
+      heard: () => {},
+      closed: (_, why) => ended.push(why.code),
+    },
+  );
   t.teardown(() => all.close());
   return { all, ended, id: raw.id };
 }

@@ -175,7 +175,7 @@ export class RawPeer {
       });
       socket.on('data', (data) => decoder.push(data));
       const { head, sig } = this.head();
-      talk.send({ type: 'H', protocol: PROTOCOL, head, sig });
+      talk.send({ type: 'H', protocol: PROTOCOL, head, sig, instance: new Uint8Array(8), probe: false });
     });
   }
 

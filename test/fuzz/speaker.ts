@@ -79,7 +79,8 @@ export class Speaker {
   #hello(): Message {
     const { id, key } = this.identity;
     const head = packHead({ ...this.#template, id, key, name: 'fuzz', port: this.port, flags: this.flags });
-    return { type: 'H', protocol: PROTOCOL, head, sig: this.identity.sign(headStatement(head)) };
+    const sig = this.identity.sign(headStatement(head));
+    return { type: 'H', protocol: PROTOCOL, head, sig, instance: new Uint8Array(8), probe: false };
   }
 
   async listen(): Promise<void> {

@@ -55,9 +55,9 @@ export class FarEnd {
     const hello = () => ({ head: mine.packed, sig: mine.sig });
     this.link = new Link(
       socket,
-      { head, packed, sig },
+      { head, packed, sig, instance: new Uint8Array(8) },
       true,
-      { identity: mine.identity, hello, ...settings },
+      { identity: mine.identity, instance: new Uint8Array(8), hello, ...settings },
       {
         message: () => {},
         heard: () => {},

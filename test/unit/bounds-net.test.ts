@@ -136,7 +136,7 @@ async function listener(t: ExecutionContext, most: Partial<LinksMost> = {}) {
   const closed: string[] = [];
   const limits = { connections: CONNECTIONS_MAX, perAddress: CONNECTIONS_PER_ADDRESS_MAX, dials: DIALS_AT_ONCE_MAX };
   const links = new Links(
-    { identity, hello: () => ({ head: packed, sig }) },
+    { identity, instance: new Uint8Array(8), hello: () => ({ head: packed, sig }) },
     tlsTransport(openGroup()),
     {
       opened: () => {},

@@ -14,6 +14,7 @@ import {
   SEGMENT_MAX,
   SMALL_BATCH_MAX,
   SWARM_TOLD_MAX,
+  TRACKERS_TOLD_MAX,
 } from '../../lib/limits.js';
 import { isSafePath } from '../../lib/names.js';
 import type { Offer } from '../../lib/offer.js';
@@ -40,6 +41,19 @@ const CASES: Record<string, [(count: number) => Message, number]> = {
   ],
   neighbours: [(n) => ({ type: 'N', peers: times(n, neighbour) }), NEIGHBOURS_MAX],
   receivers: [(n) => ({ type: 'W', number: 1, peers: times(n, neighbour) }), SWARM_TOLD_MAX],
+  'trackers told of': [
+    (n) => ({
+      type: 'Z',
+      number: 1,
+      seen: '',
+      reachable: [],
+      lease: 1,
+      peers: 1,
+      offers: 1,
+      trackers: times(n, neighbour),
+    }),
+    TRACKERS_TOLD_MAX,
+  ],
   'small files': [(n) => ({ type: 'S', number: 1, files: times(n, { id: null, path: 'f' }) }), SMALL_BATCH_MAX],
   'hashes of a manifest': [
     (n) => ({

@@ -98,6 +98,7 @@ const REACHED: Record<Name, string> = {
   SWARM_TOLD_MAX: 'unit/bounds-drive',
   TOMBSTONES_MAX: 'unit/gossip-staging',
   TRACED_MAX: 'unit/bounds-drive',
+  TRACKERS_TOLD_MAX: 'unit/bounds-wire',
   TRANSFERS_PER_CONNECTION_MAX: 'unit/bounds-drive',
   UNACKED_MAX: 'unit/bounds-transfer',
   UNWRITTEN_MAX: 'e2e/bounds',

@@ -36,6 +36,9 @@ test('without anything the defaults hold', async (t) => {
     timeout: 30,
     state: join(config, 'data'),
     rescan: 600,
+    tracker: false,
+    'tracker-store': '',
+    relay: 'tracker',
     share: [],
   });
 });

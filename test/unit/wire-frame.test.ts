@@ -71,7 +71,7 @@ const BAD: [string, Buffer][] = [
   ['4 GiB', Buffer.from('ffffffff95a154', 'hex')],
   ['a byte over any frame', Buffer.concat([framePrefix(FRAME_MAX + 1), Buffer.from('95a154', 'hex')])],
   ['an ack as long as a block', Buffer.concat([framePrefix(BLOCK), Buffer.from('93a141', 'hex')])],
-  ['an unknown letter', Buffer.from('0000000a92a15a', 'hex')],
+  ['an unknown letter', Buffer.from('0000000a92a17a', 'hex')],
   ['an HTTP request', Buffer.from('GET / HTTP/1.1\r\n\r\n')],
   ['a TLS hello', Buffer.from('16030100f1010000ed0303', 'hex')],
   ['no array', Buffer.from('0000000781a158a101a101', 'hex')],

@@ -41,7 +41,10 @@ export const GOLDEN: { [L in Letter]: readonly [MessageOf<L>, string] } = {
   ],
   L: [{ type: 'L', id: ID, epoch: 2, sig: filled(64, 4) }, `95a14c${MAGIC}${str(ID)}02${bin(64, 4)}`],
   C: [{ type: 'C', from: ID, to: OTHER, port: 47748 }, `95a143${MAGIC}${str(ID)}${str(OTHER)}cdba84`],
-  H: [{ type: 'H', protocol: 1, head: filled(2, 1), sig: filled(64, 2) }, `94a14801${bin(2, 1)}${bin(64, 2)}`],
+  H: [
+    { type: 'H', protocol: 1, head: filled(2, 1), sig: filled(64, 2), instance: filled(8, 5), probe: false },
+    `96a14801${bin(2, 1)}${bin(64, 2)}${bin(8, 5)}c2`,
+  ],
   V: [{ type: 'V', sig: filled(64, 6) }, `92a156${bin(64, 6)}`],
   N: [{ type: 'N', peers: [neighbour] }, `92a14e91${NEIGHBOUR_HEX}`],
   P: [
@@ -113,6 +116,41 @@ export const GOLDEN: { [L in Letter]: readonly [MessageOf<L>, string] } = {
   ],
   K: [{ type: 'K', number: 9, chunks: [255, 256] }, '93a14b0992ccffcd0100'],
   W: [{ type: 'W', number: 9, peers: [neighbour] }, `93a1570991${NEIGHBOUR_HEX}`],
+  J: [{ type: 'J', number: 1, addresses: ['10.0.0.1:47748'] }, `93a14a0191${str('10.0.0.1:47748')}`],
+  Z: [
+    {
+      type: 'Z',
+      number: 1,
+      seen: '10.0.0.1:9',
+      reachable: ['10.0.0.1:9'],
+      lease: 12_000,
+      peers: 3,
+      offers: 300,
+      trackers: [neighbour],
+    },
+    `98a15a01${str('10.0.0.1:9')}91${str('10.0.0.1:9')}cd2ee003cd012c91${NEIGHBOUR_HEX}`,
+  ],
+  l: [{ type: 'l', number: 2, kind: 2, text: '*.txt', follow: true }, `95a16c0202${str('*.txt')}c3`],
+  f: [
+    {
+      type: 'f',
+      number: 2,
+      reset: false,
+      peers: [neighbour],
+      offers: [{ peer: ID, offers: [file] }],
+      have: [{ peer: ID, id: cid('ab'), chunks: 9, bits: filled(2, 1) }],
+      gone: [OTHER],
+      last: true,
+    },
+    `98a16602c291${NEIGHBOUR_HEX}9192${str(ID)}91${FILE_HEX}9194${str(ID)}${bin(32, 0xab)}09${bin(2, 1)}91${str(OTHER)}c3`,
+  ],
+  h: [{ type: 'h', id: cid('ab'), chunks: 9, at: 0, bits: filled(2, 1) }, `95a168${bin(32, 0xab)}0900${bin(2, 1)}`],
+  c: [{ type: 'c', number: 3, peer: OTHER, from: neighbour }, `94a16303${str(OTHER)}${NEIGHBOUR_HEX}`],
+  p: [{ type: 'p', number: 4, answer: true }, '93a17004c3'],
+  t: [{ type: 't', number: 5, from: ID, to: OTHER }, `94a17405${str(ID)}${str(OTHER)}`],
+  d: [{ type: 'd', number: 5, opener: true, data: filled(3, 7) }, `94a16405c3${bin(3, 7)}`],
+  w: [{ type: 'w', number: 5, opener: false, bytes: 65_536 }, '94a17705c2ce00010000'],
+  e: [{ type: 'e', number: 5, opener: true, code: 'limit' }, `94a16505c3${str('limit')}`],
 };
 
 export const LETTERS = Object.keys(GOLDEN) as Letter[];
@@ -144,10 +182,12 @@ const offer: fc.Arbitrary<Offer> = fc.oneof(
     version: safe.map((n) => Math.max(n, 1)),
   }),
 );
-const peers = fc.array(
-  fc.record({ head: bytes(1, 200), sig: bytes(64, 64), addresses: fc.array(text(64), { maxLength: 16 }) }),
-  { maxLength: 5 },
-);
+const neighbourOf = fc.record({
+  head: bytes(1, 200),
+  sig: bytes(64, 64),
+  addresses: fc.array(text(64), { maxLength: 16 }),
+});
+const peers = fc.array(neighbourOf, { maxLength: 5 });
 const sig = bytes(64, 64);
 const head = bytes(1, 200);
 const number = rank;
@@ -164,7 +204,14 @@ export const ANY: { [L in Letter]: fc.Arbitrary<MessageOf<L>> } = {
   }),
   L: fc.record({ type: fc.constant('L'), id: peer, epoch: safe, sig }),
   C: fc.record({ type: fc.constant('C'), from: peer, to: peer, port: fc.integer({ min: 1, max: 65535 }) }),
-  H: fc.record({ type: fc.constant('H'), protocol: safe, head, sig }),
+  H: fc.record({
+    type: fc.constant('H'),
+    protocol: safe,
+    head,
+    sig,
+    instance: bytes(8, 8),
+    probe: fc.boolean(),
+  }),
   V: fc.record({ type: fc.constant('V'), sig }),
   N: fc.record({ type: fc.constant('N'), peers }),
   P: fc.record({
@@ -240,6 +287,49 @@ export const ANY: { [L in Letter]: fc.Arbitrary<MessageOf<L>> } = {
   }),
   K: fc.record({ type: fc.constant('K'), number, chunks: fc.array(rank, { maxLength: 512 }) }),
   W: fc.record({ type: fc.constant('W'), number, peers }),
+  J: fc.record({ type: fc.constant('J'), number, addresses: fc.array(text(64), { maxLength: 16 }) }),
+  Z: fc.record({
+    type: fc.constant('Z'),
+    number,
+    seen: text(64),
+    reachable: fc.array(text(64), { maxLength: 16 }),
+    lease: fc.integer({ min: 1, max: 3_600_000 }),
+    peers: safe,
+    offers: safe,
+    trackers: fc.array(neighbourOf, { maxLength: 8 }),
+  }),
+  l: fc.record({
+    type: fc.constant('l'),
+    number,
+    kind: fc.integer({ min: 0, max: 8 }),
+    text: text(4200),
+    follow: fc.boolean(),
+  }),
+  f: fc.record({
+    type: fc.constant('f'),
+    number,
+    reset: fc.boolean(),
+    peers,
+    offers: fc.array(fc.record({ peer: peer, offers: fc.array(offer, { maxLength: 9 }) }), { maxLength: 5 }),
+    have: fc.array(fc.record({ peer: peer, id, chunks: fc.nat({ max: 1 << 20 }), bits: bytes(0, 99) }), {
+      maxLength: 3,
+    }),
+    gone: fc.array(peer, { maxLength: 5 }),
+    last: fc.boolean(),
+  }),
+  h: fc.record({
+    type: fc.constant('h'),
+    id,
+    chunks: fc.nat({ max: 1 << 20 }),
+    at: fc.nat({ max: 1 << 17 }),
+    bits: bytes(0, 4096),
+  }),
+  c: fc.record({ type: fc.constant('c'), number, peer: peer, from: neighbourOf }),
+  p: fc.record({ type: fc.constant('p'), number, answer: fc.boolean() }),
+  t: fc.record({ type: fc.constant('t'), number, from: peer, to: peer }),
+  d: fc.record({ type: fc.constant('d'), number, opener: fc.boolean(), data: bytes(0, 5000) }),
+  w: fc.record({ type: fc.constant('w'), number, opener: fc.boolean(), bytes: rank }),
+  e: fc.record({ type: fc.constant('e'), number, opener: fc.boolean(), code: text(32) }),
 };
 
 /** Every Buffer within a value as a plain Uint8Array, so that only the bytes are compared. */

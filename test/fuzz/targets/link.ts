@@ -109,7 +109,14 @@ const gossip = (() => {
 })();
 
 const HEAD = packHead({ ...readHead(gossip.head().head), id: THEM.id, key: THEM.key, name: 'them', port: 9 });
-const HELLO = encode({ type: 'H', protocol: PROTOCOL, head: HEAD, sig: THEM.sign(headStatement(HEAD)) });
+const HELLO = encode({
+  type: 'H',
+  protocol: PROTOCOL,
+  head: HEAD,
+  sig: THEM.sign(headStatement(HEAD)),
+  instance: new Uint8Array(8),
+  probe: false,
+});
 const PROOF = encode({ type: 'V', sig: THEM.sign(proofStatement(THEM.id, ME.id, BINDING)) });
 
 interface Input {
@@ -216,13 +223,24 @@ const link = target<Input>({
         case 'C':
         case 'H':
         case 'V':
+        case 'J':
+        case 'Z':
+        case 'l':
+        case 'f':
+        case 'h':
+        case 'c':
+        case 'p':
+        case 't':
+        case 'd':
+        case 'w':
+        case 'e':
           throw new HearsayError('bad-message', `${message.type} after the handshake`);
         default:
           requests.answer(of, message);
           reach.note(`handled ${message.type}`, 'by requests');
       }
     };
-    const settings = { identity: ME, hello: () => gossip.head() };
+    const settings = { identity: ME, instance: new Uint8Array(8), hello: () => gossip.head() };
     let made: Link | undefined;
     shakeHands({ socket, binding: BINDING }, false, undefined, settings, handlers, (fresh) => {
       made = fresh;
