@@ -60,7 +60,7 @@ export interface SourcesRow {
 }
 
 /** How a peer was found. `self` is oneself. */
-export type Via = 'multicast' | 'join' | 'relay' | 'call' | 'self';
+export type Via = 'multicast' | 'join' | 'relay' | 'call' | 'tracker' | 'self';
 
 export interface PeerRow extends PeerName {
   /** TCP, "ip:port" or "[ip]:port". */
@@ -70,6 +70,8 @@ export interface PeerRow extends PeerName {
   tracker: boolean;
   self: boolean;
   via: Via;
+  /** Why nothing can be had from it now: every way to it was tried. Left out where it can be reached, or was not tried. */
+  unreachable?: string;
 }
 
 export interface GetQuery {
@@ -132,11 +134,33 @@ export type ShareEvent =
       addresses: string[];
       /** Names that shares are for and that no peer has borne here yet: the first that does is let in. Left out where none. */
       waiting?: string[];
+      /** How others name this tracker to --join, the most useful first. Left out where it is none. */
+      tracker?: string[];
     }
   /** A name that shares are for belongs to this peer's key from now on. `name` is as it was given. */
   | { event: 'allowed'; name: string; peer: PeerName; shares: string[] }
   | { event: 'hashed'; path: string; id: string }
+  /** Its shares changed while it runs. `away`: it is not there now, `why` says what is the matter, and nothing of it is offered. */
+  | { event: 'share'; change: 'added' | 'removed' | 'away' | 'back'; name: string; path: string; why?: string }
   | { event: 'peer'; change: 'came' | 'left'; id: PeerId; name: string }
+  /** Told by a tracker. `addresses`: where it could connect to the peer; `why` it is registered no more. */
+  | {
+      event: 'registration';
+      change: 'registered' | 'departed';
+      id: PeerId;
+      name: string;
+      addresses: readonly string[];
+      why?: Departure;
+    }
+  /** Told by a peer that registers with trackers; `id` and `name` where it is known who answers there. */
+  | {
+      event: 'tracker';
+      change: 'registered' | 'lost' | 'refused';
+      address: string;
+      id?: PeerId;
+      name?: string;
+      error?: ErrorBody;
+    }
   | {
       event: 'serving';
       state: 'begun' | 'completed' | 'failed';
@@ -158,6 +182,76 @@ export interface ShareRow {
   hashed: number;
   /** Names or ids of the only peers that may see it; left out where everyone may. */
   for?: readonly string[];
+  /** Patterns of the only files that are offered, and of those that are not; left out where there are none. */
+  only?: readonly string[];
+  exclude?: readonly string[];
+  /** Why nothing of it is offered: it is not there now, and is looked for. Left out where it is there. */
+  away?: string;
+  /** Why it is shared. */
+  from?: Origin;
+}
+
+/** Why something is shared: the peer was started with it, its config file names it, or it was added while a peer ran. */
+export type Origin = 'started' | 'config' | 'added';
+
+/** What is to be shared from now on, and at every start. */
+export interface AddQuery {
+  /** Files and folders; relative ones are the asked peer's. */
+  paths: string[];
+  /** The name of the one path. */
+  as?: string;
+  /** Names or ids of the only peers that may see them. */
+  for?: string[];
+  /** Patterns that choose files of a folder. */
+  only?: string[];
+  exclude?: string[];
+}
+
+/** What became of one path. */
+export interface AddedRow {
+  /** Absolute. */
+  path: string;
+  /** The share's name; left out where it is none. */
+  name?: string;
+  /** Set where it was shared so before. */
+  already?: true;
+  /** Of the names that it is for, those that no peer has borne here yet: the first that does is let in. */
+  waiting?: string[];
+  error?: ErrorBody;
+}
+
+/** What is to be shared no more. */
+export interface RemoveQuery {
+  /** Names of shares, or paths. */
+  what: string[];
+  /** The folder that relative paths are relative to, absolute; left out, the asked peer's. */
+  cwd?: string;
+}
+
+export interface RemovedRow {
+  /** As it was given. */
+  what: string;
+  /** The share that it meant; left out where it meant none. */
+  name?: string;
+  path?: string;
+  /** Set where it is shared again at the next start, as this is where it comes `from`. */
+  until?: 'restart';
+  from?: Origin;
+  /** Where `name` is set: it is shared no more, but may be at the next start. */
+  error?: ErrorBody;
+}
+
+/** What became of a config file that was read again. */
+export interface ReloadReport {
+  /** Names of shares. */
+  added: string[];
+  removed: string[];
+  /** Settings that hold from now on. */
+  applied: string[];
+  /** Settings that differ and hold only after a restart. */
+  restart: string[];
+  /** Shares that could not be shared. */
+  errors: ErrorBody[];
 }
 
 /** Something that was fetched from this peer, or was not to its end. */
@@ -185,6 +279,49 @@ export interface TransferRow {
   peers: PeerName[];
 }
 
+/** Why somebody is not registered any more. `lease`: nothing came from it for too long; `crowded`: room was needed. */
+export type Departure = 'left' | 'broken' | 'lease' | 'replaced' | 'crowded';
+
+/** A peer as the tracker's own status tells of it. */
+export interface RegisteredRow extends PeerName {
+  /** Where it can be reached, as the tracker tried; else where it was seen. */
+  addresses: string[];
+  /** Whether the tracker could connect to it. */
+  reachable: boolean;
+  since: number;
+  files: number;
+  bytes: number;
+}
+
+/** What a tracker says of its registry. */
+export interface TrackerReport {
+  /** The first of them. */
+  registered: RegisteredRow[];
+  /** Registered in all, and what they offer, this tracker's own among it. */
+  peers: number;
+  offers: number;
+  /** Answered a second, lately. */
+  lookups: number;
+  /** Where the registry is kept, without a password: "memory", or the store's URL. */
+  store: string;
+}
+
+/** A tracker that this peer registers with, or would. */
+export interface TrackerRow {
+  /** Who answers there, where that is known. */
+  id?: PeerId;
+  name?: string;
+  address: string;
+  registered: boolean;
+  /** Since when, where it is registered. */
+  since?: number;
+  /** What is registered there, as it said last. */
+  peers: number;
+  offers: number;
+  /** Why it is not registered there. */
+  error?: ErrorBody;
+}
+
 export interface StatusReport {
   running: true;
   pid: number;
@@ -205,6 +342,28 @@ export interface StatusReport {
   /** Other live peers, and offers of all. */
   peers: number;
   offers: number;
+  /** Set where it only serves, and fetches nothing. */
+  seedOnly?: true;
+  /** Left out where it is no tracker. */
+  tracker?: TrackerReport;
+  /** Trackers that it knows, registered with or not; left out where none. */
+  trackers?: TrackerRow[];
+  /** Hosts of --join that are not reached now, and why; left out where none. */
+  unjoined?: { address: string; error: ErrorBody }[];
+}
+
+/** Something that `doctor` looked at. `bad`: something does not work; `warn`: something works less well than it could. */
+export interface Finding {
+  level: 'ok' | 'warn' | 'bad';
+  /** What it is about: "network", "join", "tracker", "reachable", "peers", "groups". */
+  topic: string;
+  message: string;
+  /** What mends it. */
+  advice?: string;
+}
+
+export interface DoctorReport {
+  findings: Finding[];
 }
 
 /** One message sent or received, for `--trace`. */
@@ -219,6 +378,8 @@ export interface TraceRecord {
   file?: string;
   /** Chunk number, where there is one. */
   chunk?: number;
+  /** What it says, in words: of registering and looking up, and why a request failed. */
+  words?: string;
   /** Bytes of the payload, or of the whole message where it has none. */
   size: number;
 }
@@ -235,8 +396,14 @@ export interface Api {
   /** Fetches. Errors of single files are events; what stops everything is thrown. */
   get(query: GetQuery, signal: AbortSignal): AsyncIterable<GetEvent>;
   status(): Promise<StatusReport>;
+  /** Shares more, now and at every start. A row for each path, in their order; errors are in the rows. */
+  add(query: AddQuery): Promise<AddedRow[]>;
+  /** Shares no more; what others are fetching of it ends. A row for each word, in their order; errors are in the rows. */
+  remove(query: RemoveQuery): Promise<RemovedRow[]>;
   /** Who fetched what from this peer, the newest last; what lies long back is not among it. */
   served(): Promise<ServedRow[]>;
+  /** Looks at what finding and reaching others rests on; takes some seconds where somebody does not answer. */
+  doctor(): Promise<DoctorReport>;
   /** Every message from now on, until the signal. */
   trace(signal: AbortSignal): AsyncIterable<TraceRecord>;
 }

@@ -9,3 +9,26 @@ export interface Endpoint {
 export function formatEndpoint({ host, port }: Endpoint): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
+
+// A host is an IP address, with a zone perhaps: a name from the network would make us ask a name server.
+const ADDRESS = /^(?:\d{1,3}(?:\.\d{1,3}){3}|\[(?=[^\]%]*:[^\]%]*:)[0-9a-f:.]+(?:%[\w.-]+)?\]):\d{1,5}$/i;
+
+/** Whether a text from the network can be an address to dial. */
+export function isAddress(text: string): boolean {
+  const port = Number(text.slice(text.lastIndexOf(':') + 1));
+  return ADDRESS.test(text) && port >= 1 && port <= 65535;
+}
+
+/** Whether an address with its port is of whatever machine dials it. */
+export function isThisHost(address: string): boolean {
+  return (
+    isLoopback(address) ||
+    /^(0\.|\[[0:]+\]|\[[0:]+:ffff:(127\.|0\.|7f|0*:))/i.test(address) ||
+    /^\[[0:]+1\]/.test(address)
+  );
+}
+
+/** An address with its port, or a host. */
+export function isLoopback(address: string): boolean {
+  return address.startsWith('127.') || address.startsWith('[::1]') || address === '::1';
+}

@@ -29,7 +29,7 @@ const TABLE = {
   'state-in-use': [1, 'One long-lived peer a state folder: use --state DIR for another.'],
   'state-damaged': [1, 'The damaged part was set aside beside the state folder and a fresh one was begun.'],
   timeout: [1, 'Nothing arrived for too long; the verified part is kept, run the same command again.'],
-  unreachable: [5, 'The peer was heard of but cannot be connected to; check its firewall.'],
+  unreachable: [5, 'Check the address, that hearsay runs there, and that no firewall is between.'],
   'other-group': [
     5,
     'Give both sides the same secret with --secret-file FILE; without one, a command is in the open group.',

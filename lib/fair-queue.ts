@@ -17,6 +17,25 @@ export class FairQueue<T, Owner = string> {
     return this.#waiting.has(owner);
   }
 
+  /** How much of this owner waits. */
+  countOf(owner: Owner): number {
+    return this.#waiting.get(owner)?.size ?? 0;
+  }
+
+  /** The owner of whom most waits, where anything does. */
+  largest(): Owner | undefined {
+    let found: Owner | undefined;
+    let most = 0;
+    for (const [owner, { size }] of this.#waiting) if (size > most) [found, most] = [owner, size];
+    return found;
+  }
+
+  /** Whether something waits of an owner for whom this is true. */
+  some(may: (owner: Owner) => boolean): boolean {
+    for (const owner of this.#waiting.keys()) if (may(owner)) return true;
+    return false;
+  }
+
   add(owner: Owner, item: T): void {
     const all = this.#waiting.get(owner) ?? new Set<T>();
     if (all.has(item)) return;

@@ -141,6 +141,9 @@ export const SEND_QUEUES_MAX = 512 * MIB;
 /** Bytes queued to a reader that does not read at all before it is cut off: what is not waited for is small beside SEND_QUEUE_MAX. */
 export const SEND_QUEUE_CUT = 8 * MIB;
 
+/** Bytes that small words may come to beside what a slow reader is waited for: a frame, a tunnel's window, and some thousand words. */
+export const SEND_BESIDE_MAX = 2 * MIB;
+
 /** Milliseconds in which a reader must take something of what is queued to it: a cable that is out, or one who only holds memory. */
 export const SEND_STALL_MS = 60_000;
 
@@ -250,6 +253,12 @@ export const WATCHES_MAX = 50_000;
 /** Paths waiting to be looked at: beyond it the whole share is. */
 export const LOOKS_MAX = 50_000;
 
+/** Shares of one peer at a time: a household has ten; each has its watchers, and is looked at every second. */
+export const SHARES_MAX = 256;
+
+/** Patterns that choose files of one share, in and out each: every path is compared with all of them. */
+export const PATTERNS_MAX = 64;
+
 /** Names and ids to whom one share is limited: a family or an office; each is compared with every peer that comes. */
 export const ALLOWED_MAX = 256;
 
@@ -268,6 +277,21 @@ export const SERVED_FILE_MAX = 4 * MIB;
 /** Rows of the log that wait for a disk that does not take them: 30 MB at most; older ones are let go. */
 export const SERVED_WAITING_MAX = 100_000;
 
+/** Bytes of the daemon's log before it is rotated: some 25,000 lines, weeks of a household. */
+export const LOG_FILE_MAX = 5 * MIB;
+
+/** Files of the daemon's log, the one that is written among them: 15 MiB of disk at most. */
+export const LOG_FILES = 3;
+
+/** Characters of log lines that wait for a disk that does not take them; beyond it the oldest are let go, and counted. */
+export const LOG_WAITING_MAX = MIB;
+
+/** Lines of one second about files that one peer fetched; beyond it they are counted: a folder of 100,000 files is one get. */
+export const LOG_SERVED_MAX = 5;
+
+/** Peers whose lines of one second are counted, one by one; those of all others are counted together. */
+export const LOG_SERVED_PEERS_MAX = 64;
+
 /** A group's secret, UTF-8 bytes: the longest passphrase that anyone types. */
 export const SECRET_MAX = 1024;
 
@@ -285,3 +309,114 @@ export const STRANGERS_MAX = 256;
 
 /** Trackers of one registry that a tracker tells of: enough to move to when one dies. */
 export const TRACKERS_TOLD_MAX = 8;
+
+/** Trackers with which a peer registers at a time: one would do, and of four one is always there. */
+export const TRACKERS_MAX = 4;
+
+/** Trackers that a peer knows of: those that a person names, those heard, and for each some that it may move to. */
+export const TRACKERS_KNOWN_MAX = 32;
+
+/** Offers of a registry that a peer keeps a copy of, at 8 MB, and is told of changes; a larger one it asks. */
+export const MIRROR_OFFERS_MAX = 20_000;
+
+/** The same of its peers, each of whose comings and goings would be told to each other. */
+export const MIRROR_PEERS_MAX = 1000;
+
+/** Heads that trackers told of and that are checked at once; at 110 µs each, the peers of a large registry take a second. */
+export const TOLD_HEADS_MAX = 10_000;
+
+/** Contents of which a peer tells trackers what it has received so far: those of many gets at once. */
+export const REPORTS_MAX = 64;
+
+/** A value that trackers keep in their store, bytes: a page of offers, or the largest bit set, with room; larger ones are passed over. */
+export const STORE_VALUE_MAX = 512 * KIB;
+
+/** Bytes of values kept of one reply of the store: what is asked for at once is far less; what is beyond it is passed over. */
+export const STORE_REPLY_MAX = 16 * MIB;
+
+/** Items in one reply of the store: a step through a hash brings some times what was asked for. */
+export const STORE_REPLY_ITEMS_MAX = 1 << 17;
+
+/** Entries in the log of trackers that share a store: minutes of a busy registry; who lags further behind reads the whole anew. */
+export const STORE_LOG_MAX = 8192;
+
+/** Records that wait for a slow store, beyond those that tell it everything: with more, everything is told anew. */
+export const STORE_WAITING_MAX = 10_000;
+
+/** Trackers of one registry that another takes notice of: far more than share one store. */
+export const STORE_TRACKERS_MAX = 64;
+
+/** Bytes of bit sets of which trackers told, kept at a time: of every chunk of 256 files as large as they may be. */
+export const TOLD_BITS_MAX = 32 * MIB;
+
+/** Connections at once of a tracker: one for each peer of a large site, at some 60 KiB each. */
+export const TRACKER_CONNECTIONS_MAX = 4096;
+
+/** The same from one address: those who register from behind one router, and one-shots that ask. */
+export const TRACKER_CONNECTIONS_PER_ADDRESS_MAX = 512;
+
+/** Writers whose offers a tracker pulls at once, half of them of one address: peers that register and do not answer hold up few. */
+export const TRACKER_PULLS_MAX = 64;
+
+/** Lookups of one connection of which it is told changes: one of all, and one for each file that it is fetching. */
+export const FOLLOWS_PER_CONNECTION_MAX = 32;
+
+/** Changes of a registry kept for those who are behind, some 100 bytes each; beyond it they are told the whole anew. */
+export const FOLLOW_LOG_MAX = 100_000;
+
+/** Addresses of one registration that a tracker tries to connect back to: those of several cards, in two families. */
+export const DIAL_BACKS_PER_PEER_MAX = 8;
+
+/** Such attempts in a second, of all: each is a handshake of a good millisecond. */
+export const DIAL_BACKS_PER_SECOND = 100;
+
+/** Such attempts under way at once, an eighth of them asked for from one address: one that nobody answers takes seconds. */
+export const DIAL_BACKS_AT_ONCE_MAX = 64;
+
+/** Such attempts that wait for their turn: those of a thousand peers that come at once; beyond it an address counts as not reached. */
+export const DIAL_BACKS_QUEUED_MAX = 8192;
+
+/** Tunnels at once: passed on for others, and that end here, of each. What waits in each is a window each way: 128 MiB in all. */
+export const TUNNELS_MAX = 64;
+
+/** The same over one connection: a popular peer that nobody can dial has as many receivers by one tracker, and they have each other. */
+export const TUNNELS_PER_LINK_MAX = 16;
+
+/** The same for those of one address: half, so that others have the rest. */
+export const TUNNELS_PER_ADDRESS_MAX = 32;
+
+/** Bytes that may be under way through a tunnel each way: that of a gigabit over two connections and a busy relay. */
+export const TUNNEL_WINDOW = MIB;
+
+/** Milliseconds after which a tunnel through which nothing passes is ended by who passes it on: its ends say something more often. */
+export const TUNNEL_IDLE_MS = 120_000;
+
+/** Peers of one registry: twice the largest site that we aim at; beyond it those of the address with most give way. */
+export const REGISTERED_MAX = 20_000;
+
+/** The same of one address: a machine on which hundreds are tested, or an office behind one router. */
+export const REGISTERED_PER_ADDRESS_MAX = 256;
+
+/** New registrations of one address in a minute: all that it may have, coming back at once after a failure, and few more. */
+export const REGISTRATIONS_PER_MINUTE = 300;
+
+/** Addresses whose new registrations are counted: beyond it the one that registered longest ago begins anew. */
+export const REGISTRATION_HOSTS_MAX = 4096;
+
+/** Contents of which one peer says that it holds parts: those of many gets at once; beyond it the oldest is forgotten. */
+export const HOLDINGS_MAX = 64;
+
+/** Bytes of bit sets that one connection may touch in a second: one of the largest, told in stretches, is as much at once. */
+export const HOLD_BYTES_PER_SECOND = 4 * MIB;
+
+/** Pairs of an address and a peer that it has asked to dial, lately: beyond it the one that asked longest ago begins anew. */
+export const SUMMONED_MAX = 4096;
+
+/** Bytes of bit sets of what is held in part: of every chunk of 512 files as large as they may be; who has most gives way. */
+export const HOLDING_BYTES_MAX = 64 * MIB;
+
+/** Those that wait until it is clear whether the holder of an address lives; each further one hears at once that it is taken. */
+export const CLAIMERS_MAX = 8;
+
+/** Peers that would pass on, told to one who asks: some may be busy or out of reach. */
+export const RELAYS_TOLD_MAX = 8;

@@ -49,7 +49,12 @@ export function printable(text: string): string {
 
 /** A value as JSON on one line that is safe to print: the same value, these characters as JSON's own escapes. */
 export function printableJson(value: object): string {
-  return JSON.stringify(value).replace(UNPRINTABLE, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  return escapeJson(JSON.stringify(value));
+}
+
+/** The same for JSON that was made elsewhere: one value, without a line feed. */
+export function escapeJson(json: string): string {
+  return json.replace(UNPRINTABLE, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
 /** Compares by code unit: the one order in which paths are listed, the same on every machine and in every locale. */

@@ -8,13 +8,20 @@ import { randomBytes } from 'node:crypto';
 import { resolve, sep } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type {
+  AddedRow,
+  AddQuery,
   Api,
+  DoctorReport,
   FollowEvent,
   GetEvent,
   GetQuery,
   Listing,
   ListQuery,
+  PeerName,
   PeerRow,
+  ReloadReport,
+  RemovedRow,
+  RemoveQuery,
   ServedRow,
   ShareEvent,
   SourcesRow,
@@ -24,8 +31,12 @@ import type {
 import { Answerer } from './drive/answerer.js';
 import { Asides } from './drive/asides.js';
 import { Asker, type Question } from './drive/asker.js';
+import { Awaited } from './drive/awaited.js';
 import { Changes, type IndexChange } from './drive/changes.js';
+import { say } from './drive/clients.js';
 import { collect, type Fetched, type GetOptions } from './drive/collect.js';
+import { refuse } from './drive/desks.js';
+import { diagnose } from './drive/doctor.js';
 import { Get } from './drive/fetch.js';
 import { Getting } from './drive/getting.js';
 import { Gossiper, type News, now } from './drive/gossiper.js';
@@ -33,30 +44,41 @@ import { followEvent, listing, matcher, questionOf } from './drive/listing.js';
 import { LocalShelf } from './drive/local-shelf.js';
 import { lookUpPeers } from './drive/lookup.js';
 import { type Opened, open } from './drive/open.js';
-import { type PeerOptions, type Settled, settle } from './drive/options.js';
+import { differences, type PeerOptions, type Settled, settle } from './drive/options.js';
+import { Reach } from './drive/reach.js';
 import { Requests } from './drive/requests.js';
 import { Server } from './drive/serve.js';
 import { Served } from './drive/served.js';
+import { limitedOf, Shares } from './drive/shares.js';
 import { FILES_MAX, sourcesOf } from './drive/sources.js';
 import { Stream } from './drive/stream.js';
 import { Tracing } from './drive/tracing.js';
+import { type ToTracker, Tracker, type TrackerStore } from './drive/tracker.js';
+import { openTrackerStore } from './drive/tracker-store.js';
+import { Trackers } from './drive/trackers.js';
+import { Tunnels } from './drive/tunnels.js';
+import { View } from './drive/view.js';
 import { Warnings } from './drive/warnings.js';
-import { formatEndpoint } from './endpoint.js';
+import { formatEndpoint, isLoopback } from './endpoint.js';
 import { asHearsayError, HearsayError } from './errors.js';
 import { Gossip, type Settings as GossipSettings } from './gossip/gossip.js';
 import { keyPart, type PeerId } from './ids.js';
-import { watchInterfaces } from './net/interfaces.js';
+import type { GroupKeys } from './net/group-keys.js';
+import { presentInterfaces, watchInterfaces } from './net/interfaces.js';
 import { type Identity, verifySignature } from './net/keys.js';
 import type { Link } from './net/link.js';
-import { Links } from './net/links.js';
+import { Links, TRACKER_MOST } from './net/links.js';
 import { Sealer } from './net/seal.js';
 import { tlsTransport } from './net/transport.js';
 import { Multicast } from './net/udp.js';
 import type { PeerOffer } from './offer.js';
+import { formatHostPort } from './share/address.js';
 import type { Catalogue } from './share/catalogue.js';
 import type { Known } from './share/known.js';
+import type { Settings } from './share/settings.js';
 import type { HashStore } from './share/store.js';
 import { onePeer } from './shelf/query.js';
+import { LOOKUP } from './tracker/events.js';
 import { chunkCount } from './transfer/content.js';
 import type { Message } from './wire/table.js';
 
@@ -76,11 +98,13 @@ const PORTS_NEXT = 50;
 const IDLE_LOOK = 10_000;
 const IDLE_CLOSE = 60_000;
 const INTERFACES_LOOK = 2000;
+/** How long those who follow wait for all that trackers know until now, ms. */
+const FOLLOW_MS = 3000;
 /** A goodbye leaves before its socket is closed. */
 const GOODBYE_MS = 30;
 
 export class Peer implements Api {
-  readonly #settled: Settled;
+  #settled: Settled;
   readonly #options: PeerOptions;
   readonly #startedAt = now();
   readonly #abort = new AbortController();
@@ -91,22 +115,39 @@ export class Peer implements Api {
   readonly #gossipSettings: GossipSettings;
   readonly #gossip: Gossip;
   readonly #gossiper: Gossiper;
+  readonly #reach: Reach;
+  readonly #tunnels: Tunnels;
   readonly #links: Links;
+  /** Trackers at which this peer registers, and that it asks. */
+  readonly #trackers: Trackers;
+  /** What gossip has proved and trackers told, as one. */
+  readonly #view: View;
+  /** The views of those who follow by themselves. */
+  readonly #views = new Set<View>();
   readonly #server: Server;
   readonly #known: Known;
   readonly #ids = new WeakMap<Link, PeerId>();
+  /** When something was last asked or served over a link, as far as it was looked. */
+  readonly #busyAt = new WeakMap<Link, number>();
   readonly #asides: Asides;
+  readonly #awaited: Awaited;
   readonly #answerer: Answerer;
   readonly #asker: Asker;
+  /** Where this peer is the registry. */
+  readonly #tracker: Tracker | undefined;
   readonly #getting: Getting;
   readonly #warnings = new Warnings((message) => this.#tell({ event: 'warning', message }));
   readonly #catalogue: Catalogue | undefined;
+  /** A one-shot has none. */
+  readonly #shares: Shares | undefined;
   readonly #store: HashStore | undefined;
   readonly #closers: (() => void)[] = [];
   readonly #gets = new Set<Promise<void>>();
   #multicast: Multicast | undefined;
   #served: Served | undefined;
   #stopping: Promise<void> | undefined;
+  /** What happened before `ready` was told, which comes first; undefined from then on. */
+  #early: ShareEvent[] | undefined;
 
   /**
    * Starts a peer; it can be reached when this resolves. Scanning and hashing go on behind.
@@ -119,6 +160,7 @@ export class Peer implements Api {
     try {
       await peer.#start(parts);
     } catch (thrown) {
+      peer.#begin();
       await peer.stop();
       throw thrown;
     }
@@ -131,6 +173,7 @@ export class Peer implements Api {
     this.#identity = parts.identity;
     this.#tracing = new Tracing(options.trace ?? false);
     const { passive, follow, name, tracker, relays } = settled;
+    this.#early = passive ? undefined : [];
     const { id, key } = parts.identity;
     // The port is known once we listen; nobody sees a head before.
     this.#gossipSettings = { id, key, name, port: 0, epoch: parts.epoch, passive, follow, tracker, relays };
@@ -140,24 +183,35 @@ export class Peer implements Api {
       onChanges: (changes) => this.#asides.offers(changes),
       onHashed: (path, id) => this.#tell({ event: 'hashed', path, id }),
       onWarning: (message) => this.#tell({ event: 'warning', message }),
+      onAway: (share, why) => this.#shares?.away(share, why),
     });
+    const instance = randomBytes(8);
     this.#links = new Links(
-      { identity: this.#identity, instance: randomBytes(8), hello: () => this.#gossip.head(), filter, tracer },
+      { identity: this.#identity, instance, hello: () => this.#gossip.head(), filter, tracer },
       tlsTransport(parts.group),
       {
         opened: (link) => {
+          this.#reach.opened(link);
           this.#gossiper.opened(link);
           this.#asides.opened(link);
+          this.#trackers.opened(link);
         },
         message: (link, message) => this.#message(link, message),
-        heard: (link) => this.#requests.heard(link),
+        heard: (link) => {
+          this.#requests.heard(link);
+          this.#tracker?.heard(link);
+        },
         closed: (link, why) => {
           this.#requests.linkClosed(link, why);
           this.#server.linkClosed(link, why);
+          this.#tunnels.linkClosed(link);
           this.#gossiper.closed(link);
           this.#asides.closed(link);
+          this.#trackers.closed(link, why);
+          this.#tracker?.linkClosed(link);
         },
       },
+      tracker ? TRACKER_MOST : undefined,
     );
     this.#gossip = new Gossip(
       this.#gossipSettings,
@@ -165,6 +219,33 @@ export class Peer implements Api {
       Math.random,
       () => randomBytes(16),
     );
+    this.#tunnels = new Tunnels({
+      id,
+      links: this.#links,
+      relays,
+      connect: (peer) => this.#reach.connectNear(peer),
+    });
+    this.#trackers = new Trackers({
+      id,
+      passive,
+      gossip: this.#gossip,
+      links: this.#links,
+      requests: this.#requests,
+      random: Math.random,
+      addresses: () => this.addresses,
+      onTold: (told) => this.#view.told(told),
+      tell: (event) => this.#tell(event),
+      mirror: options.mirror,
+    });
+    this.#reach = new Reach({
+      id,
+      links: this.#links,
+      gossip: this.#gossip,
+      trackers: this.#trackers,
+      tunnels: this.#tunnels,
+      call: (peer) => this.#gossiper.call(peer),
+      multicast: settled.multicast,
+    });
     this.#gossiper = new Gossiper({
       id,
       gossip: this.#gossip,
@@ -172,17 +253,33 @@ export class Peer implements Api {
       requests: this.#requests,
       join: settled.joins,
       sealer: parts.group.datagrams && new Sealer(parts.group.datagrams, randomBytes),
+      reach: this.#reach,
       onNews: (news) => this.#news(news),
+      onJoined: (link, endpoint) => this.#trackers.joined(link, endpoint),
       filter,
       tracer,
     });
+    this.#view = new View(this.#gossip, this.#trackers.live, undefined, {
+      change: (change) => this.#changes.push(change),
+      peer: (change, peer) => this.#comes(change, peer),
+    });
     this.#known = parts.known((message) => this.#tell({ event: 'warning', message }));
+    this.#awaited = new Awaited({
+      id,
+      trackers: this.#trackers,
+      view: this.#view,
+      names: () => this.#asides.names(),
+      came: (peer) => this.#asides.came(peer),
+      left: (peer) => this.#asides.left(peer),
+    });
     this.#asides = new Asides({
       id,
-      shares: parts.limited,
+      shares: limitedOf(parts.gathered.shares),
       known: this.#known,
       gossip: this.#gossip,
+      here: this.#awaited,
       gossiper: this.#gossiper,
+      reach: this.#reach,
       links: this.#links,
       // Anybody can come under a name that is known, and as often as he likes.
       tell: (event) => {
@@ -196,13 +293,24 @@ export class Peer implements Api {
       completed: (link, path, bytes) => this.#serving('completed', link, path, bytes),
       failed: (link, path, bytes, why) => this.#serving('failed', link, path, bytes, why),
     });
+    this.#shares =
+      this.#catalogue &&
+      new Shares({
+        ...parts.gathered,
+        state: settled.state,
+        save: parts.saveShares,
+        catalogue: this.#catalogue,
+        asides: this.#asides,
+        server: this.#server,
+        tell: (event) => this.#tell(event),
+      });
     this.#answerer = new Answerer(this.#gossip, this.#catalogue, this.#asides);
     this.#asker = new Asker({
       requests: this.#requests,
-      connect: (peer) => this.#gossiper.connect(peer),
+      connect: (peer) => this.#reach.connect(peer),
       peers: () => this.#others().map((p) => p.id),
       isNamed: (id, from) => {
-        const peer = this.#gossip.peer(id);
+        const peer = this.#view.peer(id) ?? this.#trackers.peer(id);
         return peer !== undefined && from.some((name) => onePeer(name, [peer]) !== undefined);
       },
       found: (peer, offers, last, aside) => this.#gossiper.dispatch({ kind: 'found', peer, offers, last, aside }),
@@ -210,8 +318,9 @@ export class Peer implements Api {
     });
     this.#getting = new Getting({
       id,
-      gossip: this.#gossip,
-      gossiper: this.#gossiper,
+      view: this.#view,
+      reach: this.#reach,
+      trackers: this.#trackers,
       links: this.#links,
       requests: this.#requests,
       asker: this.#asker,
@@ -219,12 +328,43 @@ export class Peer implements Api {
       shelf,
       server: this.#server,
       catalogue: this.#catalogue,
+      registered: (content) => this.#tracker?.holdings(content) ?? [],
       learn: (questions, signal) => this.#learn(questions, signal),
+      askPeers: async (questions) => {
+        if (this.#asksAround) await this.#asker.ask(questions, this.#settled.wait * 1000);
+      },
       random: Math.random,
       whyNobody: () => this.#gossiper.whyNobody(),
       warn: (message) => this.#tell({ event: 'warning', message }),
     });
+    this.#tracker = tracker
+      ? new Tracker({
+          id,
+          instance,
+          gossip: this.#gossip,
+          gossiper: this.#gossiper,
+          links: this.#links,
+          addresses: () => this.addresses,
+          store: this.#trackerStore(parts.group),
+          tell: (event) => this.#tell(event),
+          random: Math.random,
+        })
+      : undefined;
     this.#store = parts.store;
+  }
+
+  /** What several trackers share, where the settings name it. */
+  #trackerStore(group: GroupKeys): TrackerStore | undefined {
+    const url = this.#settled['tracker-store'];
+    if (url === '') return undefined;
+    const { id } = this.#identity;
+    return openTrackerStore({
+      url,
+      group,
+      tracker: id,
+      tell: (event) => this.#tell(event),
+      random: Math.random,
+    });
   }
 
   async #start({ warnings, epoch, saveEpoch }: Opened): Promise<void> {
@@ -244,10 +384,15 @@ export class Peer implements Api {
       onWarning: (message) => this.#tell({ event: 'warning', message }),
     });
     this.#gossiper.start(this.#multicast);
+    this.#trackers.start();
+    if (!passive) this.#awaited.start();
+    this.#tracker?.start();
     this.#closers.push(
       watchInterfaces(() => {
         void this.#multicast?.refresh().then((changed) => {
-          if (changed) this.#gossiper.dispatch({ kind: 'interfaces-changed' });
+          if (!changed) return;
+          this.#gossiper.dispatch({ kind: 'interfaces-changed' });
+          this.#trackers.listening();
         });
       }, INTERFACES_LOOK),
     );
@@ -270,10 +415,15 @@ export class Peer implements Api {
       return;
     }
     const { id, name, addresses } = this;
-    const shares = this.#catalogue?.shares() ?? [];
+    const shares = this.#shares?.rows() ?? [];
     const waiting = this.#asides.waiting();
-    const more = waiting.length > 0 ? { waiting } : {};
-    this.#tell({ event: 'ready', id, name, port: this.port, private: this.#private, shares, addresses, ...more });
+    const more = {
+      ...(waiting.length > 0 ? { waiting } : {}),
+      ...(this.#settled.tracker ? { tracker: this.#joinNames() } : {}),
+    };
+    const ready = { id, name, port: this.port, private: this.#private, shares, addresses, ...more };
+    this.#early?.unshift({ event: 'ready', ...ready });
+    this.#begin();
     for (const message of warnings) this.#tell({ event: 'warning', message });
   }
 
@@ -286,14 +436,19 @@ export class Peer implements Api {
   async #stop(): Promise<void> {
     this.#abort.abort(new HearsayError('interrupted', 'this peer is stopping'));
     this.#asides.stop();
+    this.#awaited.stop();
+    this.#trackers.stop();
+    this.#view.end();
+    this.#tunnels.stop();
     this.#gossiper.stop();
     this.#server.stop();
+    const tracker = this.#tracker?.stop();
     this.#changes.end();
     for (const close of this.#closers.splice(0)) close();
     // Gets put their partials away while the goodbye leaves.
     await Promise.all([delay(GOODBYE_MS), ...this.#gets]);
     await Promise.all([this.#links.close(), this.#multicast?.close(), this.#catalogue?.stop()]);
-    await Promise.all([this.#served?.stop(), this.#known.stored()]);
+    await Promise.all([this.#served?.stop(), this.#known.stored(), tracker]);
     await this.#store?.close();
   }
 
@@ -316,43 +471,69 @@ export class Peer implements Api {
     return (this.#multicast?.addresses() ?? []).map((host) => formatEndpoint({ host, port: this.port }));
   }
 
+  /** As others name it to --join: without what means something on its own machine or card only, where there is more. */
+  #joinNames(): string[] {
+    const hosts = this.#multicast?.addresses() ?? [];
+    const others = hosts.filter((host) => !isLoopback(host) && !host.includes('%'));
+    const named = others.length > 0 ? others : hosts;
+    return named.map((host) => formatHostPort({ host, port: this.port }, this.#settled.defaultPort));
+  }
+
   /** The network's offers as this peer knows them. */
   get index(): PeerIndex {
-    const { index } = this.#gossip;
     return {
-      [Symbol.iterator]: () => index[Symbol.iterator](),
+      [Symbol.iterator]: () => this.#view[Symbol.iterator](),
       changes: (signal) => this.#changes.listen(signal),
     };
   }
 
   async list(query: ListQuery = {}): Promise<Listing> {
-    await this.#learn([questionOf(query)]);
-    const nobody = this.#others().length === 0 ? this.#gossiper.whyNobody() : undefined;
-    const from = lookUpPeers(query.from ?? [], this.#gossip.peers(), nobody);
+    const view = await this.#learn([questionOf(query)]);
+    const peers = view.peers();
+    const nobody = peers.every(({ self }) => self) ? this.#gossiper.whyNobody() : undefined;
+    const from = lookUpPeers(query.from ?? [], peers, nobody);
     const fits = matcher(query, query.from ? from.ids : undefined);
-    return { files: listing(this.#gossip.index, fits, (p) => this.#getting.nameOf(p)), away: from.away };
+    const names = new Map(peers.map((peer) => [peer.id, peer]));
+    return { files: listing(view, fits, (p) => names.get(p) ?? this.#getting.nameOf(p)), away: from.away };
   }
 
   async *follow(query: ListQuery, signal: AbortSignal): AsyncGenerator<FollowEvent> {
     const nameOf = (p: PeerId) => this.#getting.nameOf(p);
+    matcher(query, undefined);
+    const followed = new Changes();
+    // Trackers tell of what fits alone, whatever else is copied of them here.
+    const { kind, text } = questionOf(query);
+    const watch = this.#trackers.watch(kind, text, (told) => view.told(told));
+    const view: View = new View(this.#gossip, watch.directory, undefined, {
+      change: (change) => followed.push(change),
+      peer: () => {},
+    });
     // Listening begins before the first look, so that nothing falls between.
-    const changes = this.#changes.listen(signal);
-    await this.#learn([]);
-    const from = query.from ? lookUpPeers(query.from, this.#gossip.peers()).ids : undefined;
-    const fits = matcher(query, from);
-    const shown = new Set<string>();
-    for (const row of listing(this.#gossip.index, fits, nameOf)) {
-      for (const { id } of row.peers) shown.add(`${id} ${row.path}`);
-      yield { event: 'added', ...row };
-    }
-    for await (const change of changes) {
-      if (!fits(change.offer)) continue;
-      const key = `${change.offer.peer} ${change.offer.path}`;
-      const event = followEvent(change, nameOf);
-      // What was listed already came in while the list was made.
-      if (!event || (event.event === 'added' && shown.delete(key))) continue;
-      shown.delete(key);
-      yield event;
+    const changes = followed.listen(AbortSignal.any([signal, this.#abort.signal]));
+    this.#views.add(view);
+    try {
+      const here = await this.#learn(query.from ? [{ kind: LOOKUP.peers, text: '', from: query.from }] : []);
+      await watch.ready(FOLLOW_MS, signal);
+      const from = query.from ? lookUpPeers(query.from, here.peers()).ids : undefined;
+      const fits = matcher(query, from);
+      const shown = new Set<string>();
+      for (const row of listing(view, fits, nameOf)) {
+        for (const { id } of row.peers) shown.add(`${id} ${row.path}`);
+        yield { event: 'added', ...row };
+      }
+      for await (const change of changes) {
+        if (!fits(change.offer)) continue;
+        const key = `${change.offer.peer} ${change.offer.path}`;
+        const event = followEvent(change, nameOf);
+        // What was listed already came in while the list was made.
+        if (!event || (event.event === 'added' && shown.delete(key))) continue;
+        shown.delete(key);
+        yield event;
+      }
+    } finally {
+      this.#views.delete(view);
+      view.end();
+      watch.end();
     }
   }
 
@@ -373,9 +554,11 @@ export class Peer implements Api {
   }
 
   async peers(): Promise<PeerRow[]> {
-    await this.#learn([]);
-    return this.#gossip.peers().map(({ id, name, addresses, files, bytes, tracker, self, via }) => {
-      return { id, name, addresses: self ? this.addresses : addresses, files, bytes, tracker, self, via };
+    const view = await this.#learn([{ kind: LOOKUP.peers, text: '' }]);
+    return view.peers().map(({ id, name, addresses, files, bytes, tracker, self, via }) => {
+      const unreachable = self ? undefined : this.#reach.unreachable(id);
+      const row = { id, name, addresses: self ? this.addresses : addresses, files, bytes, tracker, self, via };
+      return { ...row, ...(unreachable === undefined ? {} : { unreachable }) };
     });
   }
 
@@ -397,6 +580,12 @@ export class Peer implements Api {
   }
 
   #events(query: GetQuery, signal: AbortSignal): AsyncIterable<GetEvent> {
+    if (this.#settled['seed-only'] && !query.discard) {
+      const refused = new Stream<GetEvent>();
+      const what = `${this.name} only serves (seed-only) and fetches nothing`;
+      refused.fail(new HearsayError('refused', `${what}: --state DIR makes a peer apart that does`));
+      return refused;
+    }
     const abort = new AbortController();
     const all = AbortSignal.any([signal, abort.signal, this.#abort.signal]);
     const out = new Stream<GetEvent>(() => abort.abort(new HearsayError('interrupted', 'nobody waits for it')));
@@ -409,6 +598,8 @@ export class Peer implements Api {
   async status(): Promise<StatusReport> {
     const nameOf = (link: Link) => this.#getting.nameOf(link.peer).name;
     const transfers = [...this.#getting.rows(), ...this.#server.rows(nameOf)];
+    const trackers = this.#trackers.rows();
+    const unjoined = [...this.unjoined].map(([address, { code, message }]) => ({ address, error: { code, message } }));
     return {
       running: true,
       pid: process.pid,
@@ -420,15 +611,73 @@ export class Peer implements Api {
       strangers: this.#gossiper.strangers,
       uptime: Math.round(now() - this.#startedAt),
       memory: process.memoryUsage.rss(),
-      shares: this.#catalogue?.shares() ?? [],
+      shares: this.#shares?.rows() ?? [],
       transfers: transfers.map((row, i) => ({ number: i + 1, ...row })),
       peers: this.#others().length,
-      offers: this.#gossip.index.size,
+      offers: this.#view.size,
+      ...(trackers.length > 0 ? { trackers } : {}),
+      ...(unjoined.length > 0 ? { unjoined } : {}),
+      ...(this.#tracker ? { tracker: this.#tracker.report() } : {}),
+      ...(this.#settled['seed-only'] ? { seedOnly: true as const } : {}),
     };
+  }
+
+  /**
+   * Shares more, from now on and whenever a peer runs on this state folder.
+   * @throws HearsayError `usage`; what is the matter with one path is in its row
+   */
+  async add(query: AddQuery): Promise<AddedRow[]> {
+    return this.#sharing().add(query);
+  }
+
+  /** Shares no more what is named or lies there; what the peer was started with comes back at its next start. */
+  async remove(query: RemoveQuery): Promise<RemovedRow[]> {
+    return this.#sharing().remove(query);
+  }
+
+  /**
+   * Takes over what the config file says now, as far as that can be done while it runs.
+   * @param fresh the settings as they are now; left out, they are read again, with the options that it was started with
+   * @throws HearsayError `config`, `usage` where they cannot be read, and then nothing has changed
+   */
+  async reload(fresh?: Settings): Promise<ReloadReport> {
+    const shares = this.#sharing();
+    const settings = fresh ?? (await settle(this.#options));
+    const report = differences(this.#settled, settings);
+    this.#settled = { ...this.#settled, timeout: settings.timeout, 'seed-only': settings['seed-only'] };
+    // Those that were named when it was started stand in place of the file's.
+    const isGiven = settings.sharesGiven || this.#settled.sharesGiven;
+    const reshared = isGiven ? { added: [], removed: [], errors: [] } : await shares.reconfigure(settings.share);
+    return { ...report, ...reshared };
+  }
+
+  #sharing(): Shares {
+    if (!this.#shares) throw new HearsayError('usage', 'a one-shot shares nothing');
+    return this.#shares;
   }
 
   async served(): Promise<ServedRow[]> {
     return this.#served?.rows() ?? [];
+  }
+
+  async doctor(): Promise<DoctorReport> {
+    const view = await this.#learn([{ kind: LOOKUP.peers, text: '' }]);
+    const others = view.peers().filter(({ self }) => !self);
+    const { joins, interface: cards, multicast, passive } = this.#settled;
+    const findings = diagnose({
+      cards: presentInterfaces(cards),
+      multicast,
+      port: passive ? 0 : this.port,
+      joins: joins.map(formatEndpoint),
+      unjoined: this.unjoined,
+      trackers: this.#trackers.rows(),
+      reachable: this.#trackers.reachable,
+      others: others.length,
+      tried: await this.#reach.look(others),
+      whyNobody: this.#gossiper.whyNobody(),
+      strangers: this.#gossiper.strangers,
+    });
+    return { findings };
   }
 
   trace(signal: AbortSignal): AsyncIterable<TraceRecord> {
@@ -445,22 +694,41 @@ export class Peer implements Api {
   }
 
   #others() {
-    return this.#gossip.peers().filter((p) => !p.self);
+    return this.#view.peers().filter((p) => !p.self);
   }
 
-  /** A one-shot knows only what it asks for; a long-lived peer knows already. */
-  async #learn(questions: Question[], signal?: AbortSignal): Promise<void> {
-    if (!this.#settled.passive) return;
-    // One that follows pulls whole indexes instead.
-    await this.#asker.ask(this.#settled.follow ? [] : questions, this.#settled.wait * 1000, signal);
+  /** Whether this is a one-shot that asks those who are here; one that follows pulls whole indexes instead. */
+  get #asksAround(): boolean {
+    return this.#settled.passive && !this.#settled.follow;
+  }
+
+  /**
+   * A one-shot knows only what it asks for; a long-lived peer knows already, but for large registries, which it asks.
+   * @returns what there is, with the answers of trackers
+   */
+  async #learn(questions: Question[], signal?: AbortSignal): Promise<View> {
+    const { passive, wait } = this.#settled;
+    const asking = this.#trackers.ask(questions, (peer) => {
+      // One that was named, and is not heard itself, is asked itself.
+      if (this.#asksAround && questions.some(({ from }) => from)) this.#asker.came(peer);
+    });
+    try {
+      if (passive) await this.#asker.ask(this.#asksAround ? questions : [], wait * 1000, signal, asking);
+      else await asking.done(signal);
+    } finally {
+      asking.end();
+    }
+    return this.#view.with(asking.directory);
   }
 
   #message(link: Link, message: Message): void {
+    this.#tracker?.heard(link);
     switch (message.type) {
       case 'O':
       case 'L':
       case 'N':
         this.#gossiper.dispatch({ kind: 'message', peer: link.peer, message });
+        if (message.type === 'L' && message.id === link.peer) this.#tracker?.left(link);
         return;
       case 'Y':
         // Of two links of one pair the later begins anew: what still comes over the other would only confuse it.
@@ -481,6 +749,8 @@ export class Peer implements Api {
       case 'U':
       case 'K':
       case 'W':
+      case 'Z':
+      case 'f':
         this.#requests.answer(link, message);
         return;
       case 'G':
@@ -490,28 +760,66 @@ export class Peer implements Api {
       case 'X':
       case 'S':
         this.#server.handle(link, message);
-        if (message.type === 'X') this.#answerer.cancel(link, message.number);
+        if (message.type === 'X') {
+          this.#answerer.cancel(link, message.number);
+          this.#tracker?.cancel(link, message.number);
+        }
+        return;
+      case 'p':
+        if (!message.answer) say(link, { ...message, answer: true });
+        return;
+      case 'J':
+      case 'l':
+      case 'h':
+        this.#toTracker(link, message);
+        return;
+      case 'c':
+        // From a tracker: somebody who cannot reach us asks for it.
+        if (message.peer === this.id) this.#reach.summoned(link, message);
+        else this.#toTracker(link, message);
+        return;
+      case 't':
+      case 'd':
+      case 'w':
+      case 'e':
+        this.#tunnels.handle(link, message);
         return;
       default:
         throw new HearsayError('bad-message', `${message.type} after the handshake`);
     }
   }
 
-  #news(news: News): void {
-    if (news.kind === 'change') {
-      this.#changes.push({ kind: news.change, offer: news.offer, before: news.before });
-      return;
+  #toTracker(link: Link, message: ToTracker): void {
+    if (this.#tracker) this.#tracker.take(link, message);
+    else if (message.type !== 'h') {
+      refuse(
+        link,
+        message.number,
+        new HearsayError('refused', 'this peer is no tracker: it was not started with --tracker'),
+      );
     }
+  }
+
+  #news(news: News): void {
+    this.#tracker?.news(news);
     if (news.kind === 'warning') {
       this.#warnings.take(news.code, news.message, now());
       return;
     }
-    const { id, name } = news.peer;
-    if (news.change === 'came') {
-      this.#asker.came(id);
-      this.#asides.came({ id, name });
-    } else this.#asides.left({ id, name });
-    this.#tell({ event: 'peer', change: news.change, id, name });
+    for (const view of [this.#view, ...this.#views]) view.news(news);
+    if (news.kind !== 'peer') return;
+    if (news.change === 'left') this.#trackers.unheard(news.peer.id);
+    else {
+      this.#asker.came(news.peer.id);
+      this.#trackers.heard(news.peer);
+    }
+  }
+
+  /** A peer is here, or is not any more, whoever told of it. */
+  #comes(change: 'came' | 'left', { id, name }: PeerName): void {
+    if (change === 'came') this.#asides.came({ id, name });
+    else this.#asides.left({ id, name });
+    this.#tell({ event: 'peer', change, id, name });
   }
 
   #serving(state: 'begun' | 'completed' | 'failed', link: Link, path: string, bytes: number, why?: string): void {
@@ -534,14 +842,29 @@ export class Peer implements Api {
   }
 
   #tell(event: ShareEvent): void {
-    this.#options.onEvent?.(event);
+    if (this.#early) this.#early.push(event);
+    else this.#options.onEvent?.(event);
+  }
+
+  /** Tells what happened until now. */
+  #begin(): void {
+    const early = this.#early ?? [];
+    this.#early = undefined;
+    for (const event of early) this.#tell(event);
   }
 
   /** Closes links that we dialled and nobody has used for a while; peers that hear each other need none. */
   #closeIdle(): void {
+    const at = performance.now();
     for (const link of [...this.#links.all]) {
-      if (!link.dialled || performance.now() - link.usedAt < IDLE_CLOSE) continue;
-      if (this.#requests.busy(link) || this.#server.busy(link) || this.#gossiper.needs(link)) continue;
+      if (this.#requests.busy(link) || this.#server.busy(link)) {
+        this.#busyAt.set(link, at);
+        continue;
+      }
+      // Where one is passed on by another, a word now and then is no use that it is kept for.
+      const since = link.tunnelled ? (this.#busyAt.get(link) ?? link.openedAt) : link.dialled ? link.usedAt : at;
+      if (at - since < IDLE_CLOSE) continue;
+      if (!link.tunnelled && (this.#gossiper.needs(link) || this.#trackers.needs(link))) continue;
       if (this.#asides.needs(link) || this.#gossip.hearsAside(link.peer)) continue;
       link.close(new HearsayError('cancelled', 'nobody uses this connection'));
     }

@@ -5,9 +5,14 @@ import type { HearsayError } from './errors.js';
 /** What a command asks for when it wants something to speak to. `Flags`: what was given on the command line. */
 export interface Wanted<Flags> {
   /**
-   * `share`: start a long-lived peer; `any`: the running one, else a one-shot of our own; `running`: the running one.
+   * `share`: start a long-lived peer; `daemon`: the same, which may have nothing to share yet; `any`: the running one, else
+   * a one-shot of our own; `running`: the running one.
    */
-  mode: 'share' | 'any' | 'running';
+  mode: 'share' | 'daemon' | 'any' | 'running';
+  /** Of a daemon: whether the system's own services started it. */
+  service?: boolean;
+  /** Of a daemon: called when a command asks it to end. */
+  onStop?(): void;
   /** Whether a one-shot is to keep up with what changes. */
   follow?: boolean;
   /** Whether a one-shot keeps its first messages for the trace. */
@@ -29,6 +34,11 @@ export interface Session {
   timeout: number;
   /** Why hosts named by --join could not be reached until now, by host. */
   unreached(): ReadonlyMap<string, HearsayError>;
+  /**
+   * Of a long-lived peer of our own: reads the settings again, see Peer.reload; resolves to what could not be done, and what
+   * needs a restart, in words for people. @throws HearsayError `config`
+   */
+  reload?(): Promise<string[]>;
   /** Says goodbye and lets go of everything. */
   close(): Promise<void>;
 }

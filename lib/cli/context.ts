@@ -39,7 +39,10 @@ export class Context {
   }
 
   /** Finds or starts what the command speaks to. */
-  async session(mode: Wanted['mode'], more: Pick<Wanted, 'onEvent' | 'follow'> & Partial<Pick<Wanted, 'flags'>> = {}) {
+  async session(
+    mode: Wanted['mode'],
+    more: Partial<Pick<Wanted, 'onEvent' | 'follow' | 'flags' | 'service' | 'onStop' | 'onWarning'>> = {},
+  ) {
     const { flags, configFile } = this.common;
     const starting = this.#connect({
       mode,
@@ -51,7 +54,8 @@ export class Context {
       flags: { ...flags, ...more.flags },
     });
     // A peer that shares is let start whole, so that it can also stop whole.
-    this.#session = await (mode === 'share' ? starting : this.within(starting));
+    const lasts = mode === 'share' || mode === 'daemon';
+    this.#session = await (lasts ? starting : this.within(starting));
     if (this.common.trace) this.#tracing = printTrace(this.#session.api, this.out, this.#end.signal);
     return this.#session;
   }
@@ -90,7 +94,9 @@ export class Context {
 
   async close(): Promise<void> {
     this.#end.abort();
-    await this.#session?.close();
+    const session = this.#session;
+    this.#session = undefined;
+    await session?.close();
     await this.#tracing;
     this.#offSignal();
   }

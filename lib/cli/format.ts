@@ -58,13 +58,13 @@ export function peerList(peers: readonly PeerName[], shown = 2): string {
   return peers.length > shown ? `${names} +${peers.length - shown}` : names;
 }
 
-/** Local time, `2026-03-01 14:05`. */
-export function formatTime(millis: number): string {
+/** Local time, `2026-03-01 14:05`, or with seconds `2026-03-01 14:05:09`. */
+export function formatTime(millis: number, seconds = false): string {
   const date = new Date(millis);
   if (Number.isNaN(date.getTime())) return '?';
   const two = (value: number) => String(value).padStart(2, '0');
   return (
     `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}` +
-    ` ${two(date.getHours())}:${two(date.getMinutes())}`
+    ` ${two(date.getHours())}:${two(date.getMinutes())}${seconds ? `:${two(date.getSeconds())}` : ''}`
   );
 }

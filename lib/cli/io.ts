@@ -8,6 +8,8 @@ export interface Sink {
   readonly isTTY: boolean;
   /** Columns of the terminal; 80 where there is none. */
   readonly columns: number;
+  /** Lines of the terminal; 24 where there is none. */
+  readonly rows: number;
   /** The reader has gone (`hearsay ls | head`); writing does nothing any more. */
   readonly closed: boolean;
   /** Why it closed, where that is not the reader's doing: a full disk under a file. */
@@ -28,6 +30,8 @@ export interface Io {
   now(): number;
   /** Tells of Ctrl-C and of being asked to end; returns what stops the telling. */
   onSignal(handler: () => void): () => void;
+  /** Tells of SIGHUP instead, which else is as Ctrl-C; returns what stops the telling. */
+  onHangup(handler: () => void): () => void;
 }
 
 export type { Session } from '../session.js';

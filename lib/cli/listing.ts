@@ -52,9 +52,8 @@ export function tellUnreached(out: Output, session: Session): void {
 
 function faults(session: Session): string[] {
   return [...session.unreached()].map(([host, { code, message }]) => {
-    const why = message.startsWith(`${host}: `) ? message.slice(host.length + 2) : message;
     // It was reached, and said no.
-    return code === 'other-group' ? `${host}: ${why}` : `${host} cannot be reached: ${why}`;
+    return code === 'other-group' ? `${host}: ${message}` : `${host} cannot be reached: ${message}`;
   });
 }
 

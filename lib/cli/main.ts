@@ -1,7 +1,19 @@
 /** The command line: `run` takes the words that were typed and gives the exit status. */
 import { Command, CommanderError } from 'commander';
 import { asHearsayError, exitStatus, HearsayError } from '../errors.js';
+import { addCommand, removeCommand } from './add.js';
 import { Context, type Perform } from './context.js';
+import {
+  daemonCommand,
+  daemonRestartCommand,
+  daemonStartCommand,
+  daemonStatusCommand,
+  daemonStopCommand,
+} from './daemon.js';
+import { daemonInstallCommand, daemonUninstallCommand } from './daemon-install.js';
+import { daemonLogsCommand } from './daemon-logs.js';
+import { daemonRunCommand } from './daemon-run.js';
+import { doctorCommand } from './doctor.js';
 import { findCommand } from './find.js';
 import { getCommand } from './get.js';
 import type { Connect, Io } from './io.js';
@@ -22,6 +34,17 @@ On another one of the same network:
   hearsay get Pictures/ -o ~/from-the-other/
 
 More of each command, and the options that all of them take: hearsay COMMAND --help`;
+
+const DAEMON = [
+  daemonStartCommand,
+  daemonStopCommand,
+  daemonRestartCommand,
+  daemonStatusCommand,
+  daemonLogsCommand,
+  daemonInstallCommand,
+  daemonUninstallCommand,
+  daemonRunCommand,
+];
 
 /** Commands whose output is a stream of objects from the first error on. */
 const STREAMS = new Set(['share', 'get']);
@@ -91,8 +114,21 @@ function program(io: Io, perform: Perform): Command {
     })
     .argument('[command...]');
   addCommon(hearsay, true);
-  const commands = [shareCommand, lsCommand, findCommand, peersCommand, getCommand, statusCommand];
+  const commands = [
+    shareCommand,
+    lsCommand,
+    findCommand,
+    peersCommand,
+    getCommand,
+    statusCommand,
+    doctorCommand,
+    addCommand,
+    removeCommand,
+  ];
   for (const make of commands) hearsay.addCommand(addCommon(settle(make(perform))));
+  const daemon = settle(daemonCommand());
+  for (const make of DAEMON) daemon.addCommand(addCommon(settle(make(perform))));
+  hearsay.addCommand(daemon);
   hearsay.addCommand(settle(secretCommand()).addCommand(addManner(settle(secretNewCommand(perform)))));
   return hearsay;
 }
@@ -114,7 +150,12 @@ const MEANT: Record<string, string> = {
   copy: 'get',
   serve: 'share',
   send: 'share',
-  start: 'share',
+  start: 'daemon start',
+  stop: 'daemon stop',
+  restart: 'daemon restart',
+  logs: 'daemon logs',
+  log: 'daemon logs',
+  service: 'daemon install',
   who: 'peers',
   nodes: 'peers',
   info: 'status',

@@ -113,6 +113,11 @@ function given(command: Command): Raw {
   );
 }
 
+/** An option of one's own that may be repeated, each value as it is typed. */
+export function manyOption(flags: string, description: string): Option {
+  return new Option(flags, `${description}; may be repeated`).argParser(gather);
+}
+
 /** An option of one's own for a list: `a,b` and repeated. */
 export function listOption(flags: string, description: string): Option {
   return new Option(flags, description).argParser((value: string, before: string[] | undefined) => [

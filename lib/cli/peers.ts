@@ -29,8 +29,8 @@ export function peersCommand(perform: Perform): Command {
     );
 }
 
-function peerJson({ id, name, addresses, files, bytes, tracker, self, via }: PeerRow): object {
-  return { id, name, addresses, files, bytes, tracker, self, via };
+function peerJson({ id, name, addresses, files, bytes, tracker, self, via, unreachable }: PeerRow): object {
+  return { id, name, addresses, files, bytes, tracker, self, via, ...(unreachable ? { unreachable } : {}) };
 }
 
 /** One line a peer; with --verbose every address. */
@@ -48,6 +48,7 @@ function peerTable(peers: readonly PeerRow[], out: Output): string[] {
     const marks = [
       peer.self ? 'this one' : `by ${peer.via}`,
       ...(peer.tracker ? ['tracker'] : []),
+      ...(peer.unreachable ? [`unreachable: ${printable(peer.unreachable)}`] : []),
       ...(namesakes > 1 ? ['ambiguous name: use the id'] : []),
     ];
     return [peerLabel(peer), peer.id, where, count(peer.files, 'file'), formatSize(peer.bytes), marks.join(', ')];

@@ -1,14 +1,13 @@
 /**
  * The process that a command runs in: its streams and signals as an Io.
  * Owns the process's signal handlers. Always true: a second Ctrl-C ends the process at once, as does a first that nobody
- * waits for. Called by the programs in bin/.
+ * waits for; a hangup is the same, but to a command that takes it for something else. Called by the programs in bin/.
  */
 import { homedir } from 'node:os';
 import type { WriteStream } from 'node:tty';
 import { asHearsayError, exitStatus, type HearsayError } from '../errors.js';
 import type { Io, Sink } from './io.js';
 
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 /** Milliseconds in which signals are one: the terminal and npm (or timeout) both pass on the same Ctrl-C. */
 const ONE_SIGNAL_MS = 300;
 
@@ -38,6 +37,10 @@ class StreamSink implements Sink {
 
   get columns(): number {
     return this.#stream.columns ?? 80;
+  }
+
+  get rows(): number {
+    return this.#stream.rows ?? 24;
   }
 
   get closed(): boolean {
@@ -70,6 +73,7 @@ function currentFolder(): string {
 /** @param version the program's version */
 export function processIo(version: string, cwd = currentFolder()): Io {
   const handlers = new Set<() => void>();
+  const hangups = new Set<() => void>();
   let told: number | undefined;
   const onSignal = () => {
     const now = performance.now();
@@ -78,7 +82,11 @@ export function processIo(version: string, cwd = currentFolder()): Io {
     told = now;
     for (const handler of handlers) handler();
   };
-  for (const signal of SIGNALS) process.on(signal, onSignal);
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal);
+  process.on('SIGHUP', () => {
+    if (hangups.size === 0) onSignal();
+    for (const handler of hangups) handler();
+  });
   return {
     stdout: new StreamSink(process.stdout as WriteStream),
     stderr: new StreamSink(process.stderr as WriteStream),
@@ -89,6 +97,10 @@ export function processIo(version: string, cwd = currentFolder()): Io {
     onSignal(handler) {
       handlers.add(handler);
       return () => handlers.delete(handler);
+    },
+    onHangup(handler) {
+      hangups.add(handler);
+      return () => hangups.delete(handler);
     },
   };
 }

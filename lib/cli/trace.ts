@@ -5,10 +5,11 @@ import type { Output } from './output.js';
 
 /** `→ 192.168.1.7:47748 T transfer photos/cat.jpg chunk 3 262144 B tcp`; `←` is what came in. */
 export function traceLine(record: TraceRecord): string {
-  const { direction, over, peer, type, file, chunk, size } = record;
+  const { direction, over, peer, type, file, chunk, words, size } = record;
   const parts = [direction === 'out' ? '→' : '←', printable(peer), printable(type)];
   if (file !== undefined) parts.push(printable(file));
   if (chunk !== undefined) parts.push(`chunk ${chunk}`);
+  if (words !== undefined) parts.push(printable(words));
   parts.push(`${size} B`, over);
   return parts.join(' ');
 }

@@ -1,6 +1,6 @@
 /** What a command speaks to: the peer that runs on its state folder, or one of its own. */
 import type { ShareEvent } from '../api.js';
-import { isOfOther } from '../drive/open.js';
+import { hasAdded, isOfOther } from '../drive/open.js';
 import { HearsayError } from '../errors.js';
 import { Peer, type PeerOptions } from '../peer.js';
 import type { Session, Wanted as WantedWith } from '../session.js';
@@ -20,7 +20,7 @@ const OWN: (keyof Flags)[] = ['name', 'port', 'join', 'multicast', 'interface', 
 export async function connect(wanted: Wanted): Promise<Session> {
   const { mode, flags, env, configFile } = wanted;
   const settings = await loadSettings({ flags, env, configFile });
-  if (mode === 'share') return share(wanted, settings);
+  if (mode === 'share' || mode === 'daemon') return share(wanted, settings);
   const client = await connectControl(settings.state);
   if (client) {
     const idle = OWN.filter((key) => flags[key] !== undefined).map((key) => `--${key}`);
@@ -64,7 +64,13 @@ function common({ configFile }: Wanted, settings: Settings): PeerOptions {
 }
 
 async function share(wanted: Wanted, settings: Settings): Promise<Session> {
-  if (settings.share.length === 0) {
+  const { share: shares, sharesGiven, tracker, 'tracker-store': trackerStore, relay } = settings;
+  if (wanted.flags['tracker-store'] && !tracker) {
+    throw new HearsayError('usage', '--tracker-store says where a tracker keeps its registry: add --tracker');
+  }
+  // A tracker has something to do without files of its own.
+  const isIdle = shares.length === 0 && !tracker && wanted.mode !== 'daemon';
+  if (isIdle && !(await hasAdded(settings.state, wanted.onWarning))) {
     throw new HearsayError('usage', 'share what? For example: hearsay share ~/Pictures');
   }
   // `ready` is a promise to scripts: what they run next must find the control socket too.
@@ -72,15 +78,23 @@ async function share(wanted: Wanted, settings: Settings): Promise<Session> {
   let tell = (event: ShareEvent): void => void early.push(event);
   const peer = await Peer.start({
     ...common(wanted, settings),
-    share: settings.share,
+    // Those of the config file are read by the peer, which knows then whose they are.
+    ...(sharesGiven ? { share: shares } : {}),
+    seedOnly: settings['seed-only'],
+    tracker,
+    trackerStore,
+    ...(relay === 'tracker' ? {} : { relay }),
     trace: wanted.trace ?? false,
     onEvent: (event) => tell(event),
   });
   let control: Control | undefined;
   try {
-    control = await serveControl({ state: settings.state, api: peer });
+    const { service, onStop } = wanted;
+    const daemon = { runs: service ? ('service' as const) : ('daemon' as const), ...(onStop ? { onStop } : {}) };
+    control = await serveControl({ state: settings.state, api: peer, ...(wanted.mode === 'daemon' ? daemon : {}) });
   } catch (error) {
-    if (!(error instanceof HearsayError) || error.code === 'state-in-use') {
+    // A daemon that no command reaches could not be asked to end.
+    if (wanted.mode === 'daemon' || !(error instanceof HearsayError) || error.code === 'state-in-use') {
       await peer.stop();
       throw error;
     }
@@ -89,8 +103,15 @@ async function share(wanted: Wanted, settings: Settings): Promise<Session> {
   for (const message of settings.secret?.warnings ?? []) tell({ event: 'warning', message });
   tell = (event) => wanted.onEvent?.(event);
   for (const event of early) tell(event);
-  return ownSession(peer, settings, async () => {
+  const close = async () => {
     await control?.close();
     await peer.stop();
-  });
+  };
+  const { flags, env, configFile } = wanted;
+  const reload = async () => {
+    const { restart, errors } = await peer.reload(await loadSettings({ flags, env, configFile }));
+    const differ = restart.length > 0 ? [`${restart.join(', ')}: what is set now holds after a restart`] : [];
+    return [...errors.map(({ message }) => `not shared: ${message}`), ...differ];
+  };
+  return { ...ownSession(peer, settings, close), reload };
 }

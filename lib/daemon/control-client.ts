@@ -7,7 +7,10 @@ import { randomBytes } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import type {
+  AddedRow,
+  AddQuery,
   Api,
+  DoctorReport,
   FileRow,
   FollowEvent,
   GetEvent,
@@ -15,6 +18,8 @@ import type {
   Listing,
   ListQuery,
   PeerRow,
+  RemovedRow,
+  RemoveQuery,
   ServedRow,
   SourcesRow,
   StatusReport,
@@ -24,11 +29,28 @@ import { HearsayError } from '../errors.js';
 import { CONTROL_CREDIT, CONTROL_FRAME_MAX, HANDSHAKE_MS } from '../limits.js';
 import { Channel } from './channel.js';
 import { type Card, checkPrivate, readCard, surroundings } from './place.js';
-import { hello, Joiner, type Method, type Piece, prove, proves, readError, readHello } from './protocol.js';
+import {
+  hello,
+  Joiner,
+  type Method,
+  type Piece,
+  prove,
+  proves,
+  RUNS,
+  type Runs,
+  readError,
+  readHello,
+} from './protocol.js';
 
 export interface ControlClient extends Api {
   /** The running peer's process. */
   readonly pid: number;
+  /** How it runs. */
+  readonly runs: Runs;
+  /** Settles when the connection has ended. */
+  readonly closed: Promise<void>;
+  /** Asks a daemon to end; it says goodbye and closes the connection when it has. @throws HearsayError `refused` */
+  stop(): Promise<void>;
   /** Ends the connection, and with it what was asked and not yet answered. */
   close(): void;
 }
@@ -79,6 +101,8 @@ interface Waiter {
 
 class Client implements ControlClient {
   pid = 0;
+  runs: Runs = 'foreground';
+  readonly closed: Promise<void>;
   /** Settles when both sides have proved the token. */
   readonly welcomed: Promise<void>;
   readonly #channel: Channel;
@@ -93,6 +117,10 @@ class Client implements ControlClient {
     this.welcomed = new Promise((done, failed) => {
       resolve = done;
       reject = failed;
+    });
+    let ended = () => {};
+    this.closed = new Promise((done) => {
+      ended = done;
     });
     const late = setTimeout(() => {
       this.#channel.close(new HearsayError('timeout', 'the running peer does not answer on its control socket'));
@@ -109,6 +137,7 @@ class Client implements ControlClient {
         throw new HearsayError('refused', 'what listens on the control socket is not the peer of this state folder');
       }
       this.pid = typeof message.pid === 'number' ? message.pid : 0;
+      this.runs = RUNS.find((one) => one === message.runs) ?? 'foreground';
       this.#channel.limit = CONTROL_FRAME_MAX;
       clearTimeout(late);
       resolve();
@@ -119,6 +148,7 @@ class Client implements ControlClient {
         clearTimeout(late);
         if (error) this.#lost = error;
         reject(this.#lost);
+        ended();
         const waiters = [...this.#waiters.values()];
         this.#waiters.clear();
         for (const waiter of waiters) waiter.fail(this.#lost);
@@ -166,12 +196,20 @@ class Client implements ControlClient {
     return { ...rest, ...lists } as unknown as StatusReport;
   }
 
-  async served(): Promise<ServedRow[]> {
-    const rows: ServedRow[] = [];
-    await this.#ask('served', {}, (_field, items) => {
-      for (const item of items) rows.push(item as ServedRow);
-    });
-    return rows;
+  served(): Promise<ServedRow[]> {
+    return this.#rows('served', {});
+  }
+
+  async doctor(): Promise<DoctorReport> {
+    return (await this.#ask('doctor', {}, () => {})) as unknown as DoctorReport;
+  }
+
+  add(query: AddQuery): Promise<AddedRow[]> {
+    return this.#rows('add', query);
+  }
+
+  remove(query: RemoveQuery): Promise<RemovedRow[]> {
+    return this.#rows('remove', query);
   }
 
   async *follow(query: ListQuery, signal: AbortSignal): AsyncGenerator<FollowEvent> {
@@ -188,6 +226,10 @@ class Client implements ControlClient {
 
   trace(signal: AbortSignal): AsyncGenerator<TraceRecord> {
     return this.#stream<TraceRecord>('trace', {}, signal);
+  }
+
+  async stop(): Promise<void> {
+    await this.#ask('stop', {}, () => {});
   }
 
   #take(message: Record<string, unknown>): void {
@@ -223,6 +265,14 @@ class Client implements ControlClient {
     answer.catch(() => {});
     await this.#send({ n, method, params });
     return answer;
+  }
+
+  async #rows<Row>(method: Method, params: object): Promise<Row[]> {
+    const rows: Row[] = [];
+    await this.#ask(method, params, (_field, items) => {
+      for (const item of items) rows.push(item as Row);
+    });
+    return rows;
   }
 
   /** A stream of events; abort asks the running peer to stop, and what it still says until then is given. */

@@ -18,7 +18,28 @@ import {
 } from '../limits.js';
 import { Channel } from './channel.js';
 import { type Card, removeCard, socketPath, writeCard } from './place.js';
-import { clientMessage, errorBody, hello, parts, pieces, prove, proves, type Request, readHello } from './protocol.js';
+import {
+  clientMessage,
+  errorBody,
+  hello,
+  parts,
+  pieces,
+  prove,
+  proves,
+  type Request,
+  type Runs,
+  readHello,
+} from './protocol.js';
+
+export interface ControlOptions {
+  /** The state folder, which exists. */
+  state: string;
+  api: Api;
+  /** How it runs; left out, in the foreground. */
+  runs?: Runs;
+  /** Called when a command asks it to end, after that was answered; left out, it is refused. */
+  onStop?(): void;
+}
 
 export interface Control {
   /** Where it listens. */
@@ -29,12 +50,11 @@ export interface Control {
 
 /**
  * Opens the control socket of a state folder. The caller holds the state folder's lock, so there is one at a time.
- * @param options.state the state folder, which exists
  * @throws HearsayError `state-in-use` where another peer answers there, `not-private`, `not-writable`
  */
-export async function serveControl(options: { state: string; api: Api }): Promise<Control> {
+export async function serveControl(options: ControlOptions): Promise<Control> {
   const path = await socketPath(options.state);
-  const card: Card = { path, token: randomBytes(32).toString('hex') };
+  const card: Card = { path, token: randomBytes(32).toString('hex'), pid: process.pid };
   const callers = new Set<Caller>();
   const server = createServer((socket) => {
     if (callers.size >= CONTROL_CONNECTIONS_MAX) {
@@ -42,7 +62,7 @@ export async function serveControl(options: { state: string; api: Api }): Promis
       socket.destroy();
       return;
     }
-    const caller: Caller = new Caller(socket, card.token, options.api, () => callers.delete(caller));
+    const caller: Caller = new Caller(socket, card.token, options, () => callers.delete(caller));
     callers.add(caller);
   });
   await clearStale(path);
@@ -76,7 +96,13 @@ async function clearStale(path: string): Promise<void> {
     });
     probe.once('error', () => resolve(false));
   });
-  if (answered) throw new HearsayError('state-in-use', 'another peer runs on this state folder');
+  // We hold the state folder, so it is no peer of this one.
+  if (answered) {
+    throw new HearsayError(
+      'state-in-use',
+      `something listens on the control socket ${path}: a hearsay whose state folder was taken away, or another program; end it first`,
+    );
+  }
   if (process.platform === 'win32') return;
   await unlink(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw new HearsayError('not-writable', `the old control socket: ${error.message}`);
@@ -147,14 +173,16 @@ async function* eventPieces(events: AsyncIterable<FollowEvent>): AsyncGenerator<
 class Caller {
   readonly #channel: Channel;
   readonly #token: string;
+  readonly #options: ControlOptions;
   readonly #api: Api;
   readonly #nonce = randomBytes(16).toString('hex');
   readonly #open = new Map<number, Open>();
   #proved = false;
 
-  constructor(socket: Socket, token: string, api: Api, onClose: () => void) {
+  constructor(socket: Socket, token: string, options: ControlOptions, onClose: () => void) {
     this.#token = token;
-    this.#api = api;
+    this.#options = options;
+    this.#api = options.api;
     const late = setTimeout(() => socket.destroy(), HANDSHAKE_MS);
     this.#channel = new Channel(socket, {
       onMessage: (message) => {
@@ -184,7 +212,9 @@ class Caller {
     }
     this.#proved = true;
     this.#channel.limit = CONTROL_FRAME_MAX;
-    void this.#channel.send({ proof: prove(this.#token, 'server', this.#nonce, theirs.nonce), pid: process.pid });
+    const { runs = 'foreground' } = this.#options;
+    const proof = prove(this.#token, 'server', this.#nonce, theirs.nonce);
+    void this.#channel.send({ proof, pid: process.pid, runs });
   }
 
   #take(message: Record<string, unknown>): void {
@@ -242,16 +272,32 @@ class Caller {
         await this.#parts(n, 'transfers', transfers);
         return this.#channel.send({ n, result });
       }
+      case 'add': {
+        await this.#parts(n, 'rows', await this.#api.add(request.params));
+        return this.#channel.send({ n, result: {} });
+      }
+      case 'remove': {
+        await this.#parts(n, 'rows', await this.#api.remove(request.params));
+        return this.#channel.send({ n, result: {} });
+      }
       case 'served': {
         await this.#parts(n, 'rows', await this.#api.served());
         return this.#channel.send({ n, result: {} });
       }
+      case 'doctor':
+        return this.#channel.send({ n, result: await this.#api.doctor() });
       case 'follow':
         return this.#stream(n, open, eventPieces(this.#api.follow(request.params, signal)));
       case 'get':
         return this.#stream(n, open, this.#api.get(request.params, signal));
       case 'trace':
         return this.#stream(n, open, this.#api.trace(signal));
+      case 'stop': {
+        const { onStop } = this.#options;
+        if (!onStop) throw new HearsayError('refused', 'this peer runs in the foreground: Ctrl-C there ends it');
+        await this.#channel.send({ n, result: {} });
+        return onStop();
+      }
     }
   }
 

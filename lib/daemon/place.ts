@@ -33,6 +33,8 @@ export interface Card {
   path: string;
   /** 64 hexadecimal digits, known to those who can read the state folder. */
   token: string;
+  /** The process that listens there: for ending one that does not answer, or speaks another version. */
+  pid?: number;
 }
 
 /**
@@ -125,7 +127,9 @@ export async function readCard(state: string): Promise<Card | undefined> {
     const card: unknown = JSON.parse(text);
     if (typeof card !== 'object' || card === null || !('path' in card) || !('token' in card)) return undefined;
     const { path, token } = card;
-    return typeof path === 'string' && typeof token === 'string' ? { path, token } : undefined;
+    if (typeof path !== 'string' || typeof token !== 'string') return undefined;
+    const isPid = 'pid' in card && Number.isSafeInteger(card.pid) && Number(card.pid) > 1;
+    return { path, token, ...(isPid ? { pid: Number(card.pid) } : {}) };
   } catch {
     return undefined;
   }

@@ -2,7 +2,7 @@
  * What is said on the control socket. JSON objects, in this order:
  *   server  {hearsay:'control', protocol, program, nonce}
  *   client  {hearsay:'control', protocol, program, nonce, proof}
- *   server  {proof, pid}
+ *   server  {proof, pid, runs}
  * then requests {n, method, params}; their answers {n, part:{field, items}}… {n, result}, or for what streams
  * {n, event}… {n, end}, or {n, error:{code, message}}. The client may send {n, cancel} (stop; your last events are still
  * wanted), {n, drop} (stop; nothing of it is wanted any more) and, as it takes events, {n, credit}. The proof is an HMAC of both nonces by the card's token, so the token itself is never sent and a stranger
@@ -10,7 +10,7 @@
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { z } from 'zod';
-import type { FileRow, GetQuery, ListQuery } from '../api.js';
+import type { AddQuery, FileRow, GetQuery, ListQuery, RemoveQuery } from '../api.js';
 import { asHearsayError, type Code, HearsayError, isCode } from '../errors.js';
 import { CONTROL_PART_BYTES, CONTROL_PEERS_MAX, PATH_MAX } from '../limits.js';
 import { PROGRAM } from './version.js';
@@ -19,6 +19,10 @@ import { PROGRAM } from './version.js';
 export const PROTOCOL = 1;
 
 const MAGIC = 'control';
+
+/** How a peer runs: `share` in the foreground; as a daemon, started by `daemon start` or by the system's own services. */
+export const RUNS = ['foreground', 'daemon', 'service'] as const;
+export type Runs = (typeof RUNS)[number];
 
 export interface Hello {
   protocol: number;
@@ -90,6 +94,16 @@ const get = z.strictObject({
   verbose: z.boolean().optional(),
 }) satisfies z.ZodType<GetQuery>;
 
+const texts = z.array(text).min(1).max(1000);
+const add = z.strictObject({
+  paths: texts,
+  as: text.optional(),
+  for: texts.optional(),
+  only: texts.optional(),
+  exclude: texts.optional(),
+}) satisfies z.ZodType<AddQuery>;
+const remove = z.strictObject({ what: texts, cwd: text.optional() }) satisfies z.ZodType<RemoveQuery>;
+
 /** Everything that a client may send after its hello. */
 export const clientMessage = z.union([
   z.strictObject({ n, cancel: z.literal(true) }),
@@ -102,8 +116,12 @@ export const clientMessage = z.union([
     z.strictObject({ n, method: z.literal('peers'), params: nothing }),
     z.strictObject({ n, method: z.literal('get'), params: get }),
     z.strictObject({ n, method: z.literal('status'), params: nothing }),
+    z.strictObject({ n, method: z.literal('add'), params: add }),
+    z.strictObject({ n, method: z.literal('remove'), params: remove }),
     z.strictObject({ n, method: z.literal('served'), params: nothing }),
+    z.strictObject({ n, method: z.literal('doctor'), params: nothing }),
     z.strictObject({ n, method: z.literal('trace'), params: nothing }),
+    z.strictObject({ n, method: z.literal('stop'), params: nothing }),
   ]),
 ]);
 

@@ -3,7 +3,8 @@
  *
  * Owns which keys each share is for, and who bears the names that are not tied to a key yet. Always true: a key is let in by
  * a whole id, or by a name or the beginning of an id that is tied to it; these are tied to the first key that bears them
- * alone for SETTLE, and to none once two bore them at a time. Has no clock of its own. Called by Asides.
+ * alone for SETTLE, and to none once two bore them at a time. Shares come and go; who bears what stays known. Has no clock of
+ * its own. Called by Asides.
  */
 import type { PeerName } from '../api.js';
 import type { Millis } from '../clock.js';
@@ -66,9 +67,9 @@ export class Allowed {
   readonly #own: string;
   /** Shares by each text that they are for. */
   readonly #shares = new Map<string, string[]>();
-  readonly #all: ReadonlySet<string>;
-  readonly #prefixes: string[] = [];
-  readonly #awaited = new Map<string, Awaited>();
+  #all: ReadonlySet<string> = NOTHING;
+  #prefixes: string[] = [];
+  #awaited = new Map<string, Awaited>();
   /** Shares by key. A new set at every change. */
   readonly #granted = new Map<string, ReadonlySet<string>>();
   readonly #warned = new Set<string>();
@@ -78,7 +79,21 @@ export class Allowed {
   constructor(shares: readonly Limited[], known: Known, own: PeerId) {
     this.#known = known;
     this.#own = keyPart(own);
+    this.set(shares);
+  }
+
+  /**
+   * From now on these are the shares that are for some only. Who bears a name that was not awaited before is to be said
+   * again, with `seen`.
+   */
+  set(shares: readonly Limited[]): void {
+    const granted = new Map(this.#granted);
+    const awaited = this.#awaited;
     this.#all = new Set(shares.map(({ name }) => name));
+    this.#shares.clear();
+    this.#granted.clear();
+    this.#prefixes = [];
+    this.#awaited = new Map();
     for (const share of shares) {
       for (const given of share.for) {
         const text = given.normalize('NFC');
@@ -88,6 +103,15 @@ export class Allowed {
       }
     }
     for (const text of this.#shares.keys()) this.#begin(text);
+    for (const text of this.#awaited.keys()) {
+      const before = awaited.get(text);
+      if (before) this.#awaited.set(text, before);
+    }
+    // What a key may see is another set only where it is another.
+    for (const [key, names] of this.#granted) {
+      const before = granted.get(key);
+      if (before?.size === names.size && [...names].every((name) => before.has(name))) this.#granted.set(key, before);
+    }
   }
 
   /** Whether any share is for some only. */
@@ -109,6 +133,11 @@ export class Allowed {
   /** Names that are tied to nobody yet. */
   waiting(): string[] {
     return [...this.#awaited.keys()];
+  }
+
+  /** All texts that shares are for. */
+  names(): string[] {
+    return [...this.#shares.keys()];
   }
 
   /** Whether this one bears a name of which it is not clear yet to whom it belongs. */

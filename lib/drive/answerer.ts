@@ -1,28 +1,18 @@
 /**
  * Answers what others ask of the index: pulls and finds.
  *
- * Owns the questions of each link that are not answered. Always true: a link has at most REQUESTS_PER_CONNECTION_MAX of them, with
- * NAMES_MAX characters; they are answered in fair turns. Called by the peer's switch.
+ * Owns nothing but the turns of its answers. Always true: questions are answered in fair turns. Called by the peer's switch.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { asHearsayError, HearsayError } from '../errors.js';
+import { HearsayError } from '../errors.js';
 import type { Gossip } from '../gossip/gossip.js';
-import { NAMES_MAX, REQUESTS_PER_CONNECTION_MAX } from '../limits.js';
 import type { Link } from '../net/link.js';
 import type { Catalogue } from '../share/catalogue.js';
 import type { Message } from '../wire/table.js';
 import type { Asides } from './asides.js';
 import { ASK } from './asker.js';
+import { Desks } from './desks.js';
 import { Paging } from './paging.js';
-
-/** What a link asked and is not answered yet. */
-interface Desk {
-  /** By the number of the question; aborted when nobody wants its answer any more. */
-  open: Map<number, AbortController>;
-  /** Questions that are open, those of one number too, and the characters in them. */
-  count: number;
-  characters: number;
-}
 
 type Question = Extract<Message, { type: 'P' | 'F' }>;
 
@@ -33,7 +23,7 @@ export class Answerer {
   readonly #gossip: Gossip;
   readonly #catalogue: Catalogue | undefined;
   readonly #asides: Asides | undefined;
-  readonly #desks = new Map<Link, Desk>();
+  readonly #desks = new Desks();
   readonly #paging = new Paging();
 
   /** @param asides without them nothing is for some only */
@@ -45,41 +35,18 @@ export class Answerer {
 
   /** Answers in its own time; what goes wrong is an answer too. */
   take(link: Link, message: Question): void {
-    const desk = this.#desks.get(link) ?? { open: new Map(), count: 0, characters: 0 };
     const characters = message.type === 'F' ? message.text.length : message.buckets.length;
-    if (desk.count >= REQUESTS_PER_CONNECTION_MAX || desk.characters + characters > NAMES_MAX) {
-      this.#refuse(link, message, new HearsayError('limit', 'too many questions at once'));
-      return;
-    }
-    this.#desks.set(link, desk);
-    desk.count++;
-    desk.characters += characters;
-    const abort = new AbortController();
-    desk.open.set(message.number, abort);
-    this.#answer(link, message, abort.signal)
-      .catch((thrown) => this.#refuse(link, message, thrown))
-      .finally(() => {
-        desk.characters -= characters;
-        if (desk.open.get(message.number) === abort) desk.open.delete(message.number);
-        if (--desk.count === 0) this.#desks.delete(link);
-      });
+    this.#desks.take(link, message.number, characters, (signal) => this.#answer(link, message, signal));
   }
 
   /** Nobody wants this answer any more. */
   cancel(link: Link, number: number): void {
-    this.#desks.get(link)?.open.get(number)?.abort();
+    this.#desks.cancel(link, number);
   }
 
   /** Questions that are not answered yet, of all links. */
   get size(): number {
-    let size = 0;
-    for (const { count } of this.#desks.values()) size += count;
-    return size;
-  }
-
-  #refuse(link: Link, { number }: Question, thrown: unknown): void {
-    const { code, message } = asHearsayError(thrown);
-    link.send({ type: 'E', number, code, id: null, message: message.slice(0, 100).toWellFormed() });
+    return this.#desks.size;
   }
 
   async #answer(link: Link, message: Question, signal: AbortSignal): Promise<void> {

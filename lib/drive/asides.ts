@@ -18,6 +18,7 @@ import type { CatalogueChange } from '../share/tree.js';
 import { Allowed, type Limited } from './allowed.js';
 import { type Gossiper, now } from './gossiper.js';
 import { pump } from './pump.js';
+import type { Reach } from './reach.js';
 
 export interface AsidesOptions {
   /** This peer's own. */
@@ -26,7 +27,10 @@ export interface AsidesOptions {
   shares: readonly Limited[];
   known: Known;
   gossip: Gossip;
+  /** Who is here, those too of whom a tracker told. */
+  here: { peer(id: PeerId): PeerName | undefined; peers(): Iterable<PeerName> };
   gossiper: Gossiper;
+  reach: Reach;
   links: Links;
   tell(event: ShareEvent): void;
 }
@@ -79,6 +83,25 @@ export class Asides {
   /** Names in `--for` that are tied to nobody yet. */
   waiting(): string[] {
     return this.#allowed.waiting();
+  }
+
+  /** Names and ids that shares are for. */
+  names(): string[] {
+    return this.#allowed.names();
+  }
+
+  /**
+   * From now on these are the shares that are for some only. To be called before anything is offered of one that is new, and
+   * after all of one that goes was withdrawn.
+   */
+  limit(shares: readonly Limited[]): void {
+    const { here, links, id } = this.#options;
+    this.#allowed.set(shares);
+    for (const peer of here.peers()) if (peer.id !== id) this.#allowed.seen(peer, now());
+    for (const link of links.all) this.#allowed.seen({ id: link.peer, name: link.head.name }, now());
+    this.#decide();
+    for (const link of links.all) this.#tell(link);
+    for (const peer of here.peers()) this.#reach(peer.id);
   }
 
   /** Own files changed: each is told to everyone, or only to those it is for. */
@@ -144,10 +167,10 @@ export class Asides {
   }
 
   closed(link: Link): void {
-    const { gossip, links } = this.#options;
+    const { here, links } = this.#options;
     this.#telling.delete(link);
     if (links.get(link.peer)) return;
-    if (!gossip.peer(link.peer)) this.#allowed.gone(link.peer);
+    if (!here.peer(link.peer)) this.#allowed.gone(link.peer);
     else this.#later(link.peer, { failures: 0, timer: undefined });
   }
 
@@ -170,7 +193,7 @@ export class Asides {
   #decide(): void {
     clearTimeout(this.#timer);
     if (this.#stopped) return;
-    const { tell, gossip, links } = this.#options;
+    const { tell, here, links } = this.#options;
     const { tied, warnings, next } = this.#allowed.decide(now());
     for (const message of warnings) tell({ event: 'warning', message });
     for (const { name, peer, shares } of tied) tell({ event: 'allowed', name, peer, shares });
@@ -178,19 +201,19 @@ export class Asides {
     for (const done of this.#undecided.splice(0)) done();
     if (tied.length === 0) return;
     for (const link of links.all) this.#tell(link);
-    for (const { id, self } of gossip.peers()) if (!self) this.#reach(id);
+    for (const { id } of here.peers()) this.#reach(id);
   }
 
   /** Sees to it that one that is here and that a share is for is connected. */
   #reach(peer: PeerId): void {
-    const { gossip, gossiper, links } = this.#options;
-    if (this.#stopped || this.#dials.has(peer) || links.get(peer)) return;
-    if (this.#allowed.shares(peer).size === 0 || !gossip.peer(peer)) return;
+    const { here, reach, links } = this.#options;
+    if (this.#stopped || peer === this.#options.id || this.#dials.has(peer) || links.get(peer)) return;
+    if (this.#allowed.shares(peer).size === 0 || !here.peer(peer)) return;
     const dial: Dial = { failures: 0, timer: undefined };
     this.#dials.set(peer, dial);
     const attempt = () => {
       dial.timer = undefined;
-      gossiper.connect(peer).then(
+      reach.connect(peer).then(
         () => this.#dials.delete(peer),
         () => {
           if (this.#dials.get(peer) === dial) this.#later(peer, dial, attempt);

@@ -13,7 +13,9 @@ import type { Requests } from './requests.js';
 /** Kinds of a find, as on the wire. */
 export const ASK = { all: 0, what: 1, pattern: 2, words: 3, hashed: 4 } as const;
 
+/** Something to be learned of all who are here. */
 export interface Question {
+  /** One of ASK, or what only a tracker can be asked. */
   kind: number;
   text: string;
   /** Where only some are to be asked, by names, ids or beginnings of ids: what is wanted of them is not everybody's business. */
@@ -36,6 +38,14 @@ export interface AskerOptions {
   found(peer: PeerId, offers: Offer[], last: boolean, aside: boolean): void;
   /** Whether something is still under way that may bring a peer: a joined host that is being dialled. */
   pending(): boolean;
+}
+
+/** Others that are asked the same elsewhere. */
+export interface AskedBeside {
+  /** How many have not answered. */
+  readonly open: number;
+  /** When something came last, `performance.now()`. */
+  readonly newsAt: number;
 }
 
 export class Asker {
@@ -61,9 +71,10 @@ export class Asker {
    * Asks everybody who is here or comes, or those who are meant.
    * @param questions none to learn only who is here
    * @param most ms at most
+   * @param beside others that are waited for as well
    * @returns when all who are here have answered and nobody new came for a while, or `most` has passed
    */
-  async ask(questions: Question[], most: number, signal?: AbortSignal): Promise<void> {
+  async ask(questions: Question[], most: number, signal?: AbortSignal, beside?: AskedBeside): Promise<void> {
     const began = performance.now();
     const wait = this.#waited ? Math.min(most, QUIET) : most;
     for (const question of questions) {
@@ -74,10 +85,12 @@ export class Asker {
       signal?.throwIfAborted();
       const at = performance.now();
       const here = this.#options.peers().length > 0;
-      const quiet = at - Math.max(this.#lastNews, began) >= QUIET;
-      if (here && quiet && this.#open === 0 && !this.#options.pending()) return;
+      const news = Math.max(this.#lastNews, beside?.newsAt ?? 0);
+      const open = this.#open + (beside?.open ?? 0);
+      const quiet = at - Math.max(news, began) >= QUIET;
+      if (here && quiet && open === 0 && !this.#options.pending()) return;
       // While answers are coming in, a long listing may take longer than the wait for peers.
-      if (at - began >= wait && (this.#open === 0 || at - this.#lastNews > ANSWER_MS)) {
+      if (at - began >= wait && (open === 0 || at - news > ANSWER_MS)) {
         this.#waited = true;
         return;
       }
@@ -115,7 +128,7 @@ export class Asker {
   }
 
   #ask(peer: PeerId, question: Question): void {
-    if (question.from && !this.#options.isNamed(peer, question.from)) return;
+    if (question.kind > ASK.hashed || (question.from && !this.#options.isNamed(peer, question.from))) return;
     const key = `${peer} ${question.kind} ${question.text}`;
     if (this.#asked.has(key)) return;
     this.#asked.add(key);

@@ -2,6 +2,7 @@ import type { PeerName } from '../api.js';
 import type { Random } from '../clock.js';
 import type { PeerId } from '../ids.js';
 import type { Link } from '../net/link.js';
+import type { Holding } from '../tracker/events.js';
 import type { Neighbour } from '../wire/table.js';
 import type { Found } from './offered.js';
 import type { Requests } from './requests.js';
@@ -21,11 +22,13 @@ export interface FetchContext {
   isAside(path: string, peers: readonly PeerId[]): boolean;
   /** Peers that offer this content now, other than this one. */
   holders(id: string): PeerId[];
+  /** Peers that receive this content now and have chunks of it to give, as trackers tell. */
+  receivers(id: string): Promise<Holding[]>;
   /**
    * Calls back for each other peer that turns out to have this content, under whatever name; a one-shot, which knows only
-   * what it asked for, asks around. The returned function ends it.
+   * what it asked for, asks around. `receives`: it offers nothing, but has chunks to give. The returned function ends it.
    */
-  seek(id: string, then: (peer: PeerId) => void): () => void;
+  seek(id: string, then: (peer: PeerId, receives: boolean) => void): () => void;
   /** Calls back when the content id of a peer's file becomes known; the returned function ends it. */
   whenHashed(peer: PeerId, path: string, then: (id: string) => void): () => void;
   /** Lets others fetch from what is here of a file while it is received; the returned object ends it. */

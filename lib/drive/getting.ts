@@ -7,7 +7,6 @@
 import { sep } from 'node:path';
 import type { GetQuery, PeerName, TransferRow } from '../api.js';
 import { asHearsayError, HearsayError } from '../errors.js';
-import type { Gossip } from '../gossip/gossip.js';
 import type { PeerId } from '../ids.js';
 import { Latest } from '../latest.js';
 import { HASHED_MAX, PEERS_MAX } from '../limits.js';
@@ -18,20 +17,25 @@ import type { Links } from '../net/links.js';
 import { isFile, type PeerOffer } from '../offer.js';
 import type { Catalogue } from '../share/catalogue.js';
 import { candidates, resolveWhat } from '../shelf/query.js';
+import type { Told } from '../tracker/directory.js';
+import { type Holding, LOOKUP } from '../tracker/events.js';
 import { headStatement, readHead } from '../wire/head.js';
 import type { Neighbour } from '../wire/table.js';
 import { ASK, type Asker, type Question } from './asker.js';
 import type { Changes } from './changes.js';
 import type { Onward } from './context.js';
 import type { GetContext } from './fetch.js';
-import type { Gossiper } from './gossiper.js';
 import type { LocalShelf } from './local-shelf.js';
 import { lookUpPeers } from './lookup.js';
 import type { Found } from './offered.js';
 import { namingOf, type Piece, piecesOf, unsettled } from './plan.js';
 import { Rate } from './rate.js';
+import type { Reach } from './reach.js';
 import type { Requests } from './requests.js';
 import type { Server } from './serve.js';
+import type { Trackers } from './trackers.js';
+import type { View } from './view.js';
+import type { Watch } from './watch.js';
 
 /** Files that others are asked to hash before a path is called ambiguous. */
 const HASH_FIRST_MAX = 256;
@@ -41,8 +45,9 @@ const HASH_MS = 10 * 60_000;
 export interface Parts {
   /** This peer's own. */
   id: PeerId;
-  gossip: Gossip;
-  gossiper: Gossiper;
+  view: View;
+  reach: Reach;
+  trackers: Trackers;
   links: Links;
   requests: Requests;
   asker: Asker;
@@ -50,8 +55,15 @@ export interface Parts {
   shelf: LocalShelf;
   server: Server;
   catalogue: Catalogue | undefined;
-  /** Sees to it that the index can answer these: a one-shot asks around. */
-  learn(questions: Question[], signal?: AbortSignal): Promise<void>;
+  /** Who holds parts of a content, where this peer is the registry. */
+  registered(id: string): Holding[];
+  /**
+   * Sees to it that these can be answered: a one-shot asks around, and large registries are asked.
+   * @returns what there is, with the answers
+   */
+  learn(questions: Question[], signal?: AbortSignal): Promise<View>;
+  /** The same of peers alone: a one-shot asks those who are here. */
+  askPeers(questions: Question[]): Promise<void>;
   random(): number;
   /** Why nobody is found, as far as can be told. */
   whyNobody(): string;
@@ -69,6 +81,8 @@ export class Getting implements GetContext {
   readonly #parts: Parts;
   readonly #incoming = new Set<Incoming>();
   readonly #names = new Latest<PeerId, string>(PEERS_MAX);
+  /** Who has the contents that are being fetched, as trackers tell. */
+  readonly #watches = new Map<string, { watch: Watch; told: Set<(told: Told) => void> }>();
   readonly requests: Requests;
   readonly random: () => number;
 
@@ -79,18 +93,18 @@ export class Getting implements GetContext {
   }
 
   connect(peer: PeerId): Promise<Link> {
-    return this.#parts.gossiper.connect(peer);
+    return this.#parts.reach.connect(peer);
   }
 
   async meet({ head, sig, addresses }: Neighbour): Promise<Link | undefined> {
     const { id, key } = readHead(head);
     if (id === this.#parts.id || !verifySignature(key, headStatement(head), sig)) return undefined;
-    return await this.#parts.gossiper.meet(id, addresses).catch(() => undefined);
+    return await this.#parts.reach.meet(id, addresses).catch(() => undefined);
   }
 
   nameOf(id: PeerId): PeerName {
-    const { gossip, links } = this.#parts;
-    const name = gossip.peer(id)?.name ?? links.get(id)?.head.name;
+    const { view, links, trackers } = this.#parts;
+    const name = view.peer(id)?.name ?? links.get(id)?.head.name ?? trackers.peer(id)?.name;
     if (name === undefined) return { id, name: this.#names.get(id) ?? id };
     // What one who has left was called is still told.
     this.#names.set(id, name);
@@ -98,12 +112,12 @@ export class Getting implements GetContext {
   }
 
   isHere(id: PeerId): boolean {
-    return this.#parts.gossip.peer(id) !== undefined;
+    return this.#parts.view.peer(id) !== undefined || this.#parts.trackers.knows(id);
   }
 
   isAside(path: string, peers: readonly PeerId[]): boolean {
-    const { index } = this.#parts.gossip;
-    return peers.length > 0 && peers.every((peer) => index.isToldAside(peer, path));
+    const { view } = this.#parts;
+    return peers.length > 0 && peers.every((peer) => view.isToldAside(peer, path));
   }
 
   openShareAt(folder: string): string | undefined {
@@ -112,20 +126,61 @@ export class Getting implements GetContext {
   }
 
   holders(id: string): PeerId[] {
-    const { gossip } = this.#parts;
-    return gossip.index
-      .byId(id)
-      .map((offer) => offer.peer)
-      .filter((peer) => peer !== this.#parts.id);
+    const { view } = this.#parts;
+    const told = this.#watches.get(id)?.watch.directory.byId(id) ?? [];
+    const all = new Set([...view.byId(id), ...told].map((offer) => offer.peer));
+    all.delete(this.#parts.id);
+    return [...all];
   }
 
-  seek(id: string, then: (peer: PeerId) => void): () => void {
-    const stop = this.#parts.changes.hook(({ kind, offer }) => {
-      if (kind !== 'removed' && offer.id === id && offer.peer !== this.#parts.id) then(offer.peer);
+  async receivers(id: string): Promise<Holding[]> {
+    const { trackers, registered } = this.#parts;
+    const { held } = await trackers.lookup(LOOKUP.holders, id);
+    return [...held, ...registered(id)].filter(({ peer }) => peer !== this.#parts.id);
+  }
+
+  seek(id: string, then: (peer: PeerId, receives: boolean) => void): () => void {
+    const { id: me, changes, askPeers } = this.#parts;
+    const stop = changes.hook(({ kind, offer }) => {
+      if (kind !== 'removed' && offer.id === id && offer.peer !== me) then(offer.peer, false);
     });
     // Who does not answer is no source, and that is all.
-    this.#parts.learn([{ kind: ASK.what, text: `#${id}` }]).catch(() => {});
-    return stop;
+    askPeers([{ kind: ASK.what, text: `#${id}` }]).catch(() => {});
+    for (const { peer } of this.#parts.registered(id)) if (peer !== me) then(peer, true);
+    const unwatch = this.#watchHolders(id, ({ changes: all, held }) => {
+      for (const { after } of all) if (after?.id === id && after.peer !== me) then(after.peer, false);
+      for (const holding of held) {
+        if (holding.id === id && holding.bits.length > 0 && holding.peer !== me) then(holding.peer, true);
+      }
+    });
+    return () => {
+      stop();
+      unwatch();
+    };
+  }
+
+  /** Follows who has a content, once for all who want to know. */
+  #watchHolders(id: string, then: (told: Told) => void): () => void {
+    let one = this.#watches.get(id);
+    if (one) {
+      const { directory } = one.watch;
+      const changes = directory.byId(id).map((after) => ({ before: undefined, after }));
+      then({ came: [], changes, left: [], held: directory.holdings(id) });
+    } else {
+      const told = new Set<(told: Told) => void>();
+      const watch = this.#parts.trackers.watch(LOOKUP.holders, id, (news) => {
+        for (const hook of told) hook(news);
+      });
+      one = { watch, told };
+      this.#watches.set(id, one);
+    }
+    const { watch, told } = one;
+    told.add(then);
+    return () => {
+      if (!told.delete(then) || told.size > 0) return;
+      this.#watches.delete(id);
+      watch.end();
+    };
   }
 
   whenHashed(peer: PeerId, path: string, then: (id: string) => void): () => void {
@@ -136,11 +191,21 @@ export class Getting implements GetContext {
   }
 
   serveOnward(id: string, found: Found): Onward {
-    const { shelf, server, gossip } = this.#parts;
+    const { shelf, server, view, trackers } = this.#parts;
     // Whom else it is for is known to its writer alone: nobody gets it from here.
-    if (gossip.index.isAside(id, found.source.path)) return { have: () => {}, end: () => {} };
+    if (view.isAside(id, found.source.path)) return { have: () => {}, end: () => {} };
     const end = shelf.add(id, found);
-    return { have: (chunks) => server.tellHave(id, chunks), end };
+    const report = found.have && trackers.report(id, found.have);
+    return {
+      have: (chunks) => {
+        server.tellHave(id, chunks);
+        report?.grew();
+      },
+      end: () => {
+        end();
+        report?.end();
+      },
+    };
   }
 
   own(id: string): { file: string; manifest: Uint8Array | undefined } | undefined {
@@ -174,22 +239,23 @@ export class Getting implements GetContext {
   }
 
   async resolve(query: GetQuery, signal: AbortSignal, failed: (error: HearsayError) => void): Promise<Piece[]> {
-    const { id: me, gossip, learn } = this.#parts;
+    const { id: me, learn } = this.#parts;
     signal.throwIfAborted();
-    await learn(
+    const view = await learn(
       query.what.map((text) => ({ kind: ASK.what, text, from: query.from })),
       signal,
     );
-    const others = gossip.peers().some((peer) => !peer.self);
-    const from = lookUpPeers(query.from ?? [], gossip.peers(), others ? undefined : this.#parts.whyNobody());
+    const peers = view.peers();
+    const others = peers.some((peer) => !peer.self);
+    const from = lookUpPeers(query.from ?? [], peers, others ? undefined : this.#parts.whyNobody());
     for (const name of from.away) this.#parts.warn(`${name} is not here; the others go on`);
     const pieces: Piece[] = [];
     for (const what of query.what) {
-      const find = () => this.#offers(query.from ? from.ids : undefined);
+      const find = () => this.#offers(view, query.from ? from.ids : undefined);
       try {
-        const open = unsettled(candidates(find(), what, gossip.peers())).filter((o) => o.peer !== me);
+        const open = unsettled(candidates(find(), what, peers)).filter((o) => o.peer !== me);
         await this.#hash(open.slice(0, HASH_FIRST_MAX), signal);
-        const found = resolveWhat(find(), what, gossip.peers());
+        const found = resolveWhat(find(), what, peers);
         // This peer's own file can be copied only once its content is known.
         const offers = found.offers.filter((o) => o.peer !== me || o.id !== null || !isFile(o));
         pieces.push(...piecesOf(offers, namingOf(found), me, query.from && from.ids));
@@ -220,9 +286,9 @@ export class Getting implements GetContext {
     }
     if (what.endsWith('/') || what.includes('*')) return error;
     // A one-shot has asked for the exact path only.
-    await this.#parts.learn([{ kind: ASK.what, text: `${what}/` }], signal);
+    const view = await this.#parts.learn([{ kind: ASK.what, text: `${what}/` }], signal);
     try {
-      candidates(this.#offers(undefined), what, this.#parts.gossip.peers());
+      candidates(this.#offers(view, undefined), what, view.peers());
     } catch (again) {
       return asHearsayError(again);
     }
@@ -230,16 +296,13 @@ export class Getting implements GetContext {
   }
 
   async hashFirst(pieces: Piece[], signal: AbortSignal): Promise<void> {
-    const offers = pieces.flatMap((piece) => {
-      const offer = piece.sources[0] && this.#parts.gossip.index.get(piece.sources[0], piece.path);
-      return offer ? [offer] : [];
-    });
+    const offers = pieces.flatMap(({ path, sources: [peer] }) => (peer === undefined ? [] : [{ peer, path }]));
     const hashed = await this.#hash(offers, signal);
     for (const piece of pieces) piece.id ??= hashed.get(`${piece.sources[0]} ${piece.path}`) ?? null;
   }
 
   /** Asks the writers of offers to hash them; gives the ids by "peer path". Those that do not answer stay without. */
-  async #hash(offers: PeerOffer[], signal: AbortSignal): Promise<Map<string, string>> {
+  async #hash(offers: { peer: PeerId; path: string }[], signal: AbortSignal): Promise<Map<string, string>> {
     const ids = new Map<string, string>();
     await Promise.all(
       offers.map(async ({ peer, path }) => {
@@ -257,8 +320,8 @@ export class Getting implements GetContext {
   /** Ids told by hashing on demand, before gossip brings them. */
   readonly #hashed = new Latest<string, string>(HASHED_MAX);
 
-  *#offers(from: Set<PeerId> | undefined): Generator<PeerOffer> {
-    for (const offer of this.#parts.gossip.index) {
+  *#offers(view: View, from: Set<PeerId> | undefined): Generator<PeerOffer> {
+    for (const offer of view) {
       if (from && !from.has(offer.peer)) continue;
       const id = offer.id ?? this.#hashed.get(`${offer.peer} ${offer.path}`) ?? null;
       yield id === offer.id ? offer : { ...offer, id };

@@ -10,8 +10,8 @@ import { type Endpoint, formatEndpoint } from '../endpoint.js';
 import { asHearsayError, HearsayError } from '../errors.js';
 import type { Effect, Event, Timer } from '../gossip/events.js';
 import type { Gossip } from '../gossip/gossip.js';
-import { TokenBucket } from '../gossip/pace.js';
 import type { PeerId } from '../ids.js';
+import { isRefused } from '../net/dialling.js';
 import type { Filter, Link, Tracer } from '../net/link.js';
 import type { Links } from '../net/links.js';
 import { looksSealed, type Sealer } from '../net/seal.js';
@@ -20,11 +20,12 @@ import type { Multicast } from '../net/udp.js';
 import type { Offer } from '../offer.js';
 import { decode, encode } from '../wire/codec.js';
 import type { Message } from '../wire/table.js';
+import type { Reach } from './reach.js';
 import type { Requests } from './requests.js';
 import { Turns } from './turns.js';
 
 /** What of gossip's effects concerns others. */
-export type News = Extract<Effect, { kind: 'peer' | 'change' | 'warning' }>;
+export type News = Extract<Effect, { kind: 'peer' | 'shelf' | 'change' | 'warning' }>;
 
 export interface GossiperOptions {
   /** This peer's own. */
@@ -35,21 +36,22 @@ export interface GossiperOptions {
   join: Endpoint[];
   /** Seals and opens datagrams, in a private group. */
   sealer: Sealer | undefined;
+  reach: Reach;
   onNews(news: News): void;
+  /** A host that the person named has answered. */
+  onJoined(link: Link, endpoint: string): void;
   filter?: Filter;
   tracer?: Tracer;
 }
 
 const PULL_TIMEOUT: Millis = 10_000;
-/** Redialling a joined host: at first after so long, then doubled up to the second. */
+/**
+ * Redialling a joined host: at first after so long, then doubled up to the second, so that who comes back has everyone again
+ * within 10 s; where another runs with this id, that will not end soon.
+ */
 const REJOIN_FIRST: Millis = 1000;
-const REJOIN_MAX: Millis = 30_000;
-/** Calls ("please dial me") that are followed in a second: a hint must not make us dial the world. */
-const CALLS_PER_SECOND = 5;
-/** How long a peer that was called may take to dial, ms. */
-const CALLED_MS = 3000;
-/** How long the other of two who were told of each other is waited for, ms. */
-const MEET_MS = 1000;
+const REJOIN_MAX: Millis = 4000;
+const REJOIN_TAKEN: Millis = 30_000;
 
 /** A clock that never goes back, in ms since 1970. */
 export function now(): Millis {
@@ -59,13 +61,11 @@ export function now(): Millis {
 export class Gossiper {
   readonly #options: GossiperOptions;
   readonly #timers = new Set<NodeJS.Timeout>();
-  readonly #waiting = new Map<PeerId, Set<(link: Link) => void>>();
   #multicast: Multicast | undefined;
   readonly #turns = new Turns<Event>((event) => {
     for (const effect of this.#options.gossip.handle(event, now())) this.#carryOut(effect);
   });
   #stopped = false;
-  readonly #calls = new TokenBucket(CALLS_PER_SECOND);
   #firstJoins = 0;
   readonly #joined = new Map<Link, () => void>();
   readonly #strangers = new Strangers();
@@ -113,7 +113,7 @@ export class Gossiper {
       return;
     }
     if (message.to !== this.#options.id || message.from === this.#options.id) return;
-    this.#called(message.from, { host: from.host, port: message.port });
+    this.#options.reach.called(message.from, formatEndpoint({ host: from.host, port: message.port }));
   }
 
   /** A datagram as its sender encoded it: in a private group one that opens, else every one. */
@@ -136,15 +136,7 @@ export class Gossiper {
   /** Why nobody is found, as far as can be told: what joined hosts said, else what was heard. */
   whyNobody(): string {
     if (this.unjoined.size === 0) return whyNobody(this.#options.sealer !== undefined, this.strangers);
-    return [...this.unjoined]
-      .map(([host, { message }]) => (message.startsWith(`${host}: `) ? message : `${host}: ${message}`))
-      .join('; ');
-  }
-
-  /** Someone cannot reach us and asks to be dialled. */
-  #called(peer: PeerId, endpoint: Endpoint): void {
-    if (this.#options.links.get(peer) || !this.#calls.take(now())) return;
-    this.#options.links.connect(peer, [formatEndpoint(endpoint)]).catch(() => {});
+    return [...this.unjoined].map(([host, { message }]) => `${host}: ${message}`).join('; ');
   }
 
   dispatch(event: Event): void {
@@ -153,14 +145,13 @@ export class Gossiper {
   }
 
   opened(link: Link): void {
-    for (const resolve of this.#waiting.get(link.peer) ?? []) resolve(link);
-    this.#waiting.delete(link.peer);
     this.dispatch({
       kind: 'connected',
       peer: link.peer,
       head: link.packedHead,
       sig: link.sig,
-      address: link.address,
+      // Nothing listens where one comes from who is passed on.
+      address: link.tunnelled ? undefined : link.address,
       dialled: link.dialled,
     });
   }
@@ -172,52 +163,10 @@ export class Gossiper {
     if (!this.#options.links.get(link.peer)) this.dispatch({ kind: 'disconnected', peer: link.peer });
   }
 
-  /**
-   * A link to a peer: the one there is, or dialled, or, where it cannot be dialled, dialled by the peer when asked to.
-   * @throws HearsayError `unreachable`
-   */
-  async connect(peer: PeerId): Promise<Link> {
-    const { links, gossip } = this.#options;
-    const link = links.get(peer);
-    if (link) return link;
-    try {
-      return await links.connect(peer, gossip.peer(peer)?.addresses ?? []);
-    } catch (thrown) {
-      const error = asHearsayError(thrown, 'unreachable');
-      if (error.code !== 'unreachable' || links.port === 0) throw error;
-      this.#sendMulticast({ type: 'C', from: this.#options.id, to: peer, port: links.port });
-      const called = await this.#linked(peer, CALLED_MS);
-      if (!called) throw error;
-      return called;
-    }
-  }
-
-  /**
-   * A link to one who was told of us as we were of it: of two such the smaller id dials, the other only where nobody has
-   * come.
-   * @throws HearsayError `unreachable`
-   */
-  async meet(peer: PeerId, addresses: string[]): Promise<Link> {
-    const { links, id } = this.#options;
-    const link = links.get(peer) ?? (id < peer ? undefined : await this.#linked(peer, MEET_MS));
-    return link ?? links.connect(peer, addresses);
-  }
-
-  #linked(peer: PeerId, within: Millis): Promise<Link | undefined> {
-    return new Promise((resolve) => {
-      const waiting = this.#waiting.get(peer) ?? new Set();
-      this.#waiting.set(peer, waiting);
-      const timer = setTimeout(() => {
-        waiting.delete(done);
-        if (waiting.size === 0 && this.#waiting.get(peer) === waiting) this.#waiting.delete(peer);
-        resolve(undefined);
-      }, within);
-      const done = (link: Link) => {
-        clearTimeout(timer);
-        resolve(link);
-      };
-      waiting.add(done);
-    });
+  /** Asks a peer to dial us. */
+  call(peer: PeerId): void {
+    const { id, links } = this.#options;
+    this.#sendMulticast({ type: 'C', from: id, to: peer, port: links.port });
   }
 
   /** Whether a joined host is being dialled for the first time. */
@@ -247,8 +196,9 @@ export class Gossiper {
         this.#options.links.get(effect.peer)?.send(effect.message);
         return;
       case 'dial':
-        this.#options.links.connect(effect.peer, effect.addresses).catch(() => {
-          this.dispatch({ kind: 'dial-failed', peer: effect.peer, address: undefined });
+        this.#options.links.connect(effect.peer, effect.addresses).catch((thrown) => {
+          const refused = isRefused(asHearsayError(thrown));
+          this.dispatch({ kind: 'dial-failed', peer: effect.peer, address: undefined, refused });
         });
         return;
       case 'pull':
@@ -291,7 +241,7 @@ export class Gossiper {
   }
 
   async #pull({ from, message }: Extract<Effect, { kind: 'pull' }>): Promise<void> {
-    const link = await this.connect(from);
+    const link = await this.#options.reach.connect(from);
     const { writer } = message;
     await this.#options.requests.gather(
       link,
@@ -310,10 +260,12 @@ export class Gossiper {
     let delay = REJOIN_FIRST;
     const again = () => {
       if (this.#stopped) return;
+      // Spread, so that those who lost one host do not come back as one.
+      const wait = delay * (0.5 + Math.random() / 2);
       const timer = setTimeout(() => {
         this.#timers.delete(timer);
         attempt();
-      }, delay);
+      }, wait);
       this.#timers.add(timer);
       delay = Math.min(REJOIN_MAX, delay * 2);
     };
@@ -334,16 +286,22 @@ export class Gossiper {
           tried();
           delay = REJOIN_FIRST;
           this.unjoined.delete(name);
-          if (link.open) this.#joined.set(link, again);
-          else again();
+          if (link.open) {
+            this.#joined.set(link, again);
+            this.#options.onJoined(link, name);
+          } else again();
         },
         (thrown) => {
-          const error = asHearsayError(thrown, 'unreachable');
+          const { code, message: said } = asHearsayError(thrown, 'unreachable');
+          // Whoever tells of it names the host.
+          const why = said.startsWith(`${name}: `) ? said.slice(name.length + 2) : said;
+          const error = new HearsayError(code, why, { cause: thrown });
           if (tried()) {
-            const message = `${name} cannot be joined: ${error.message}; it is tried again and again`;
+            const message = `${name} cannot be joined: ${why}; it is tried again and again`;
             this.#options.onNews({ kind: 'warning', code: error.code, message });
           }
           this.unjoined.set(name, error);
+          if (error.code === 'id-taken') delay = REJOIN_TAKEN;
           again();
         },
       );

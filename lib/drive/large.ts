@@ -79,6 +79,8 @@ interface Source {
 /** How often a source that broke off is tried again, and after how long at first, ms. */
 const RETRIES = 4;
 const RETRY_MS = 500;
+/** The same of one that only receives, and mostly has come to its end. */
+const FELLOW_RETRIES = 1;
 /** A block that comes slowly is waited for so many time-outs at most: less than 1 kB/s with the usual 30 s. */
 const SLOW_MOST = 10;
 /** A source that gives nothing for so long makes room for one that waits, where all places are taken, ms. */
@@ -103,6 +105,8 @@ export class LargeFetch {
   readonly #given = new Map<PeerId, number>();
   /** Peers that receive the same and offer nothing: that they end, or have not begun, is no news to anyone. */
   readonly #fellows = new Set<PeerId>();
+  /** Those of them that gave nothing when they were asked: until it is told again that they have something. */
+  readonly #resting = new Set<PeerId>();
   readonly #assembly: Assembly;
   readonly #stops: (() => void)[] = [];
   #partial!: Partial;
@@ -215,7 +219,13 @@ export class LargeFetch {
   #seek(id: string): void {
     if (this.#isAside) return;
     for (const peer of this.#holders()) this.#add(peer);
-    this.#stops.push(this.#context.seek(id, (peer) => this.#add(peer)));
+    const found = (peer: PeerId, receives: boolean) => {
+      if (receives && !this.#isOffered(peer)) this.#fellows.add(peer);
+      this.#resting.delete(peer);
+      if (receives && this.#download) this.#download.swarm = true;
+      this.#add(peer);
+    };
+    this.#stops.push(this.#context.seek(id, found));
   }
 
   /** Before there is an id only one source can give the file; once it is known, all can. */
@@ -245,7 +255,8 @@ export class LargeFetch {
   /** Connects to a source and asks it for the file. */
   #add(peer: PeerId, told?: () => Promise<Link | undefined>): void {
     if (this.#job.only && !this.#job.only.has(peer)) return;
-    if (this.#over || this.#sources.has(peer) || this.#coming.has(peer) || this.#dropped.has(peer)) return;
+    if (this.#over || this.#sources.has(peer) || this.#coming.has(peer)) return;
+    if (this.#dropped.has(peer) || this.#resting.has(peer)) return;
     if (this.#sources.size + this.#coming.size >= SOURCES_MAX) return;
     this.#coming.add(peer);
     (told ? told() : this.#context.connect(peer))
@@ -562,7 +573,7 @@ export class LargeFetch {
   /** A source that says it cannot: used no more. */
   #refused(peer: PeerId, error: HearsayError): void {
     if (this.#fellows.has(peer) && error.code !== 'wrong-content') {
-      this.#dropped.add(peer);
+      this.#resting.add(peer);
       this.#starved();
       return;
     }
@@ -575,13 +586,19 @@ export class LargeFetch {
   /** A source that broke off: tried again a few times. */
   #lost(peer: PeerId, why: HearsayError): void {
     if (this.#over) return;
-    if (this.#fellows.has(peer)) {
+    const tries = (this.#tries.get(peer) ?? 0) + 1;
+    const isFellow = this.#fellows.has(peer);
+    // Two who were told of each other may dial at once, and one connection takes the place of the other.
+    if (isFellow && (tries > FELLOW_RETRIES || !this.#context.isHere(peer))) {
       this.#refused(peer, why);
       return;
     }
-    this.#lastError = new HearsayError(why.code, `${this.#context.nameOf(peer).name}: ${why.message}`);
-    const tries = (this.#tries.get(peer) ?? 0) + 1;
     this.#tries.set(peer, tries);
+    if (isFellow) {
+      this.#later(peer, tries);
+      return;
+    }
+    this.#lastError = new HearsayError(why.code, `${this.#context.nameOf(peer).name}: ${why.message}`);
     // One that said goodbye is not waited for.
     const left = !this.#context.isHere(peer);
     if (left) this.#lastError = new HearsayError('no-peer', `${this.#context.nameOf(peer).name} has left`);
@@ -590,16 +607,19 @@ export class LargeFetch {
       this.#starved();
       return;
     }
-    this.#coming.add(peer);
-    const timer = setTimeout(
-      () => {
-        this.#coming.delete(peer);
-        this.#add(peer);
-      },
-      RETRY_MS * 2 ** (tries - 1),
-    );
-    this.#stops.push(() => clearTimeout(timer));
+    this.#later(peer, tries);
     this.#tellProgress();
+  }
+
+  /** Tries a source once more. @param tries how often it broke off */
+  #later(peer: PeerId, tries: number): void {
+    this.#coming.add(peer);
+    const again = () => {
+      this.#coming.delete(peer);
+      this.#add(peer);
+    };
+    const timer = setTimeout(again, RETRY_MS * 2 ** (tries - 1));
+    this.#stops.push(() => clearTimeout(timer));
   }
 
   /** Ends a request; the source is told where it does not know. */

@@ -1,7 +1,4 @@
-import { realpath } from 'node:fs/promises';
-import { sep } from 'node:path';
 import { HearsayError } from '../errors.js';
-import { printable } from '../names.js';
 import { type GroupKeys, openGroup, privateGroup } from '../net/group-keys.js';
 import { type Identity, identityOf, newPrivateKey } from '../net/keys.js';
 import { Catalogue, type CatalogueOptions } from '../share/catalogue.js';
@@ -11,8 +8,8 @@ import { resolveShares } from '../share/resolve.js';
 import { deriveMaster, type GivenSecret, secretCheck, weakness } from '../share/secret.js';
 import { StateFolder } from '../share/state.js';
 import { HashStore } from '../share/store.js';
-import type { Limited } from './allowed.js';
 import type { Settled } from './options.js';
+import { type Gathered, gather, keepSecret } from './shares.js';
 
 /** What of a peer comes from its disk. */
 export interface Opened {
@@ -25,9 +22,13 @@ export interface Opened {
   /** Remembered hashes, and with them the lock of the state folder; a one-shot has none. */
   store: HashStore | undefined;
   /** Makes the catalogue of what is shared; a one-shot shares nothing. */
-  catalogue: ((handlers: Pick<CatalogueOptions, 'onChanges' | 'onHashed' | 'onWarning'>) => Catalogue) | undefined;
-  /** The shares that are for some only. */
-  limited: Limited[];
+  catalogue:
+    | ((handlers: Pick<CatalogueOptions, 'onChanges' | 'onHashed' | 'onWarning' | 'onAway'>) => Catalogue)
+    | undefined;
+  /** What is shared at the start. */
+  gathered: Gathered;
+  /** Keeps what was added to it. */
+  saveShares(added: readonly ShareSpec[]): Promise<void>;
   /** Makes what is known of names; a one-shot lets nobody in. */
   known(onWarning: (message: string) => void): Known;
   /** What a person should know of what was found. */
@@ -42,26 +43,20 @@ function isKey(pem: string): boolean {
   }
 }
 
-/**
- * What lies around the state folder is shared without it; what is asked for by name is refused, since it holds the
- * private key.
- */
-async function keepSecret(shares: readonly ShareSpec[], state: string): Promise<void> {
-  const secret = await realpath(state).catch(() => undefined);
-  if (secret === undefined) return;
-  for (const { path } of shares) {
-    const file = await realpath(path);
-    if (file !== secret && !file.startsWith(secret + sep)) continue;
-    throw new HearsayError('usage', `${printable(path)} is hearsay's own state, with its private key: share another`);
-  }
-}
-
 /** Whether the master key that is kept in a state folder is of another secret than this one. */
 export async function isOfOther(path: string, secret: string): Promise<boolean> {
   const state = await StateFolder.open(path);
   const { key } = await state.identity(newPrivateKey, isKey, Date.now());
   const kept = await state.masterCheck();
   return kept !== undefined && kept !== secretCheck(key, secret);
+}
+
+/** Whether something was added to what is shared from a state folder at every start. */
+export async function hasAdded(path: string, onWarning: (message: string) => void): Promise<boolean> {
+  const state = await StateFolder.open(path);
+  const added = await state.shares();
+  for (const message of state.warnings) onWarning(message);
+  return added.length > 0;
 }
 
 /** The keys of the secret's group, or of the open one. @param kept where the derived key is kept, with the private key */
@@ -83,17 +78,21 @@ function secretWarnings(secret: GivenSecret | undefined): string[] {
  * Opens the state folder and looks at what is to be shared.
  * @throws HearsayError `state-in-use`, `not-writable`, `disk-full`; `not-readable`, `usage` for what is to be shared
  */
-export async function open({ passive, state: path, share, rescan, secret }: Settled): Promise<Opened> {
+export async function open({ passive, state: path, share, sharesGiven, rescan, secret }: Settled): Promise<Opened> {
   if (passive) return { ...(await oneShot(path, secret)), store: undefined, catalogue: undefined };
-  // Settings give absolute paths.
-  const shares = await resolveShares(share, '/');
-  await keepSecret(shares, path);
+  // Settings give absolute paths. What a person just named is there; what a file names may be on a disk that is to come.
+  const named = await resolveShares(share, '/', !sharesGiven);
+  for (const spec of named) await keepSecret(spec, path);
   const state = await StateFolder.open(path);
   const { store, warning } = await HashStore.open(path);
   try {
     const { key, born } = await state.identity(newPrivateKey, isKey, Date.now());
     const epoch = await state.nextEpoch();
     const ties = await state.known();
+    const from = sharesGiven ? 'started' : 'config';
+    const sourced = named.map((spec) => ({ ...spec, from }) as const);
+    const gathered = await gather(sourced, await state.shares(), path);
+    const shares = gathered.shares.map(({ from: _, ...spec }) => spec);
     const save = (all: ReadonlyMap<string, Tie>) => state.saveKnown(all);
     return {
       identity: identityOf(key, born),
@@ -101,10 +100,16 @@ export async function open({ passive, state: path, share, rescan, secret }: Sett
       epoch,
       saveEpoch: (higher) => state.saveEpoch(higher),
       store,
-      limited: shares.flatMap(({ name, for: whose }) => (whose ? [{ name, for: whose }] : [])),
+      gathered,
+      saveShares: (added) => state.saveShares(added),
       known: (onWarning) => new Known({ ties, save, onWarning }),
       catalogue: (handlers) => new Catalogue({ shares, store, rescanMs: rescan * 1000, never: [path], ...handlers }),
-      warnings: [...state.warnings, ...(warning ? [warning.message] : []), ...secretWarnings(secret)],
+      warnings: [
+        ...state.warnings,
+        ...(warning ? [warning.message] : []),
+        ...gathered.warnings,
+        ...secretWarnings(secret),
+      ],
     };
   } catch (thrown) {
     await store.close();
@@ -117,7 +122,13 @@ export async function open({ passive, state: path, share, rescan, secret }: Sett
  * long-lived peer. Where there is no state folder to be had, a key for this one time does.
  */
 async function oneShot(path: string, secret: GivenSecret | undefined): Promise<Omit<Opened, 'store' | 'catalogue'>> {
-  const rest = { epoch: 1, saveEpoch: async () => {}, limited: [], known: () => new Known() };
+  const rest = {
+    epoch: 1,
+    saveEpoch: async () => {},
+    gathered: { shares: [], added: [], warnings: [] },
+    saveShares: async () => {},
+    known: () => new Known(),
+  };
   let state: StateFolder | undefined;
   let key = newPrivateKey();
   try {

@@ -1,13 +1,19 @@
 import type { ShareEvent } from '../api.js';
 import type { Endpoint } from '../endpoint.js';
 import type { Filter } from '../net/link.js';
+import { redisPlace } from '../net/redis.js';
 import { parseGroup, parseHostPort } from '../share/address.js';
 import { loadSettings, type Settings } from '../share/settings.js';
 
 /** How a peer is to run. What is left out comes from the environment, the config file and config/default.toml. */
 export interface PeerOptions {
-  /** Files and folders to share; `as` names a folder otherwise; `for`: names or ids of the only peers that may see it. */
-  share?: (string | { path: string; as?: string; for?: string[] })[];
+  /**
+   * Files and folders to share; `as` names a folder otherwise; `for`: names or ids of the only peers that may see it; `only`,
+   * `exclude`: patterns that choose files of a folder. Left out: those of the config file.
+   */
+  share?: (string | { path: string; as?: string; for?: string[]; only?: string[]; exclude?: string[] })[];
+  /** Whether it only serves, and fetches nothing. */
+  seedOnly?: boolean;
   /** The state folder. One long-lived peer a folder. */
   state?: string;
   /** What people call this peer. */
@@ -40,6 +46,8 @@ export interface PeerOptions {
   trackerStore?: string;
   /** Whether it passes on between peers that cannot reach each other; left out, where it is a tracker. */
   relay?: boolean;
+  /** Up to which size a tracker's registry is copied here; a larger one is asked. Left out: 20,000 offers of 1,000 peers. */
+  mirror?: { offers: number; peers: number };
   /** A config file in place of the platform's own. */
   config?: string;
   /** Told of what happens. */
@@ -59,10 +67,28 @@ export interface Settled extends Settings {
   groupAddress: Endpoint;
 }
 
+/** Settings that may change while a peer runs. */
+const LIVE: readonly (keyof Settings)[] = ['timeout', 'seed-only'];
+/** Those that are compared otherwise, that say nothing to a long-lived peer, and what follows from others. */
+const APART: readonly (keyof Settled)[] = [
+  ...(['share', 'sharesGiven', 'wait'] as const),
+  ...(['passive', 'follow', 'relays', 'joins', 'groupAddress'] as const),
+];
+
+/** Which settings differ, by their names in a config file: those that may change now, and those that need a restart. */
+export function differences(before: Settings, after: Settings): { applied: string[]; restart: string[] } {
+  const isOther = (key: keyof Settings) => JSON.stringify(before[key]) !== JSON.stringify(after[key]);
+  const all = (Object.keys(after) as (keyof Settings)[]).filter((key) => !APART.includes(key) && key in before);
+  const other = all.filter(isOther);
+  const named: Partial<Record<keyof Settings, string>> = { defaultPort: 'port', secret: 'secret-file' };
+  const restart = other.filter((key) => !LIVE.includes(key)).map((key) => named[key] ?? key);
+  return { applied: other.filter((key) => LIVE.includes(key)), restart: [...new Set(restart)] };
+}
+
 /** @throws HearsayError `usage`, `config` */
 export async function settle(options: PeerOptions): Promise<Settled> {
   const { share, state, name, port, join, multicast, group, interfaces, wait, timeout, rescan, secret } = options;
-  const { tracker, trackerStore, relay } = options;
+  const { tracker, trackerStore, relay, seedOnly } = options;
   const flags = {
     share,
     state,
@@ -78,9 +104,11 @@ export async function settle(options: PeerOptions): Promise<Settled> {
     tracker,
     'tracker-store': trackerStore,
     relay,
+    'seed-only': seedOnly,
     secret,
   };
   const settings = await loadSettings({ flags, env: process.env, configFile: options.config });
+  if (settings['tracker-store'] !== '') redisPlace(settings['tracker-store']);
   return {
     ...settings,
     share: options.passive ? [] : settings.share,

@@ -4,7 +4,7 @@
  * Owns the answers under way and those that wait. Always true: in one turn of the event loop at most one page is made, so that
  * questions, however many, hold up no transfer; addresses take turns; at most ANSWERS_AT_ONCE are under way, ANSWERS_PER_ADDRESS of
  * one address; where others wait, one whose reader takes nothing, or takes ANSWER_MOST_MS, is ended, and none is begun for a reader
- * who is behind. Called by the answerer.
+ * who is behind. Called by the answerer and the tracker.
  */
 import { asHearsayError, HearsayError } from '../errors.js';
 import { FairQueue } from '../fair-queue.js';
@@ -161,5 +161,9 @@ export class Paging {
 }
 
 function isRest(message: Message): boolean {
+  if (message.type === 'f') {
+    const { reset, peers, offers, have, gone, last } = message;
+    return !reset && !last && peers.length + offers.length + have.length + gone.length === 0;
+  }
   return (message.type === 'I' || message.type === 'D') && message.offers.length === 0 && !message.last;
 }

@@ -11,7 +11,10 @@ import type { Link } from '../net/link.js';
 import type { Message } from '../wire/table.js';
 
 /** Messages that answer a request of ours. */
-export type Answer = Extract<Message, { number: number; type: 'D' | 'I' | 'M' | 'T' | 'E' | 'U' | 'K' | 'W' }>;
+export type Answer = Extract<
+  Message,
+  { number: number; type: 'D' | 'I' | 'M' | 'T' | 'E' | 'U' | 'K' | 'W' | 'Z' | 'f' }
+>;
 
 export interface Handler {
   answer(message: Answer): void;

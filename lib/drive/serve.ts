@@ -189,6 +189,19 @@ export class Server {
     this.#clients.delete(link);
   }
 
+  /** What is shared under these paths is shared no more: who is fetching it is told so. */
+  withdraw(isGone: (path: string) => boolean): void {
+    for (const client of this.#clients.values()) {
+      for (const transfer of [...client.transfers.values()]) {
+        // What is being received here is passed on under the path of another's share.
+        if (transfer.kind !== 'file' || transfer.found.have || !isGone(transfer.found.source.path)) continue;
+        const why = new HearsayError('not-found', `${transfer.found.source.path} is no more shared`);
+        this.#refuse(client.link, transfer.number, why);
+        this.#end(client, transfer.number, why.message);
+      }
+    }
+  }
+
   stop(): void {
     for (const client of this.#clients.values()) clearTimeout(client.timer);
     this.#swarms.stop();

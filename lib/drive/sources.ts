@@ -84,6 +84,15 @@ export async function sourcesOf(context: FetchContext, piece: Piece, self: Sourc
       }),
     );
   };
-  await Promise.all(piece.sources.map(async (peer) => look(await context.connect(peer)).catch(() => {})));
+  const reach = async (peer: PeerId) => look(await context.connect(peer)).catch(() => {});
+  await Promise.all(piece.sources.map(reach));
+  for (const holding of id === null || context.isAside(path, piece.sources) ? [] : await context.receivers(id)) {
+    if (rows.has(holding.peer) || holding.chunks !== chunks) continue;
+    await reach(holding.peer);
+    if (rows.has(holding.peer)) continue;
+    // It cannot be asked, so that what it told a tracker has to do.
+    const have = new Bits(chunks, holding.bits);
+    rows.set(holding.peer, { ...context.nameOf(holding.peer), have: have.count, ranges: runsOf(have) });
+  }
   return { path, size, id, chunks, sources: [...rows.values()] };
 }

@@ -3,13 +3,17 @@ import { Latest } from '../latest.js';
 import { BLOCK, TRACED_MAX } from '../limits.js';
 import { chunkSizeOf } from '../transfer/content.js';
 import { encode } from '../wire/codec.js';
-import { type Message, TABLE } from '../wire/table.js';
+import { type Letter, type Message, TABLE } from '../wire/table.js';
 import { Stream } from './stream.js';
+import { traceWords } from './trace-words.js';
+
+/** Those that the side which asks for files sends; of the others it is the one that is asked. */
+const ASKING: ReadonlySet<Letter> = new Set(['G', 'R', 'A', 'B', 'X', 'S']);
 
 /** Tells of each message to whoever listens; costs nothing while nobody does. */
 export class Tracing {
   readonly #streams = new Set<Stream<TraceRecord>>();
-  /** Which file a number of a transfer is about, by peer and number. */
+  /** Which file a number of a transfer is about, by who asks, peer and number. */
   readonly #files = new Latest<string, { path: string; size: number }>(TRACED_MAX);
   /** What was sent and received before anyone listened. */
   #early: Stream<TraceRecord> | undefined;
@@ -41,21 +45,25 @@ export class Tracing {
   readonly tracer = (direction: 'in' | 'out', peer: string, message: Message): void => {
     if (this.#streams.size === 0) return;
     const { name, over } = TABLE[message.type];
-    const about = this.#about(peer, message);
+    const about = this.#about(direction, peer, message);
+    const words = traceWords(message);
     const record: TraceRecord = {
       direction,
       over: over === 'udp' || (over === 'both' && peer.length !== 26) ? 'udp' : 'tcp',
       peer,
       type: `${message.type} ${name}`,
       ...about,
+      ...(words === undefined ? {} : { words }),
       size: 'data' in message ? message.data.length : encode(message).length,
     };
     for (const stream of this.#streams) stream.push(record, true);
   };
 
-  #about(peer: string, message: Message): { file?: string; chunk?: number } {
+  #about(direction: 'in' | 'out', peer: string, message: Message): { file?: string; chunk?: number } {
     if (!('number' in message)) return {};
-    const key = `${peer} ${message.number}`;
+    // Each side counts its own requests.
+    const isOurs = (direction === 'out') === ASKING.has(message.type);
+    const key = `${isOurs ? 'out' : 'in'} ${peer} ${message.number}`;
     if (message.type === 'G') this.#remember(key, message.path, 0);
     const known = this.#files.get(key);
     if (message.type === 'M' && known) known.size = message.size;

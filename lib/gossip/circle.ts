@@ -150,6 +150,7 @@ export class Circle {
     if (member.shelf && member.shelf.epoch !== member.head.epoch) member.shelf = undefined;
     if (member.shelf) {
       this.index.show(member.shelf);
+      this.#context.emit({ kind: 'shelf', peer: member.id, after: member.shelf, aside: member.aside?.shelf });
       this.report(difference(undefined, member.shelf));
     }
     if (member.aside) {
@@ -176,9 +177,7 @@ export class Circle {
     member.goneAt = this.#context.now;
     member.multicastAt = Number.NEGATIVE_INFINITY;
     this.index.hide(member.id);
-    if (member.shelf) {
-      for (const before of member.shelf.offers()) this.#change(before, undefined);
-    }
+    this.#goes(member);
     // What it told aside goes with its link, which may outlast a silence, but no goodbye.
     this.#hideAside(member);
     if (leftEpoch > 0) member.aside = undefined;
@@ -190,7 +189,9 @@ export class Circle {
   commit(member: Member, { shelf, changes }: Applied): void {
     member.shelf = shelf;
     if (member.state !== 'live') return;
+    const isFirst = !this.index.shows(member.id);
     this.index.change(shelf, changes);
+    if (isFirst) this.#context.emit({ kind: 'shelf', peer: member.id, after: shelf });
     this.report(changes);
   }
 
@@ -198,6 +199,13 @@ export class Circle {
   dropAside(member: Member): void {
     if (member.state === 'live') this.#hideAside(member);
     member.aside = undefined;
+  }
+
+  /** A shelf was hidden. */
+  #goes({ id, shelf, aside }: Member): void {
+    if (!shelf) return;
+    this.#context.emit({ kind: 'shelf', peer: id, before: shelf, aside: aside?.shelf });
+    for (const before of shelf.offers()) this.#change(before, undefined);
   }
 
   #hideAside({ id, aside }: Member): void {
@@ -238,7 +246,7 @@ export class Circle {
     const loser = heaviest(this.#live, other, count, weigh);
     if (!loser) return undefined;
     this.index.hide(loser.id);
-    for (const before of loser.shelf?.offers() ?? []) this.#change(before, undefined);
+    this.#goes(loser);
     loser.shelf = undefined;
     this.dropAside(loser);
     return loser;

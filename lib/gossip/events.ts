@@ -7,6 +7,7 @@ import type { Millis } from '../clock.js';
 import type { Endpoint } from '../endpoint.js';
 import type { PeerId } from '../ids.js';
 import type { Offer, PeerOffer } from '../offer.js';
+import type { Shelf } from '../shelf/shelf.js';
 import type { Message, MessageOf } from '../wire/table.js';
 
 /** The port for signatures: Ed25519 in the program, something cheap in large simulations. */
@@ -83,16 +84,26 @@ export type Event =
   | { kind: 'datagram'; from: Address; multicast: boolean; message: Message }
   /**
    * A handshake succeeded: fresh proof of the peer's key. `address`: where its listener can be dialled, host from the
-   * socket and port from the head. `dialled`: by us.
+   * socket and port from the head; undefined where another peer passes the connection on. `dialled`: by us.
    */
-  | { kind: 'connected'; peer: PeerId; head: Uint8Array; sig: Uint8Array; address: Address; dialled: boolean }
+  | {
+      kind: 'connected';
+      peer: PeerId;
+      head: Uint8Array;
+      sig: Uint8Array;
+      address: Address | undefined;
+      dialled: boolean;
+    }
   | { kind: 'disconnected'; peer: PeerId }
+  /** Its connection to somebody who keeps one to it, a tracker, has broken. */
+  | { kind: 'departed'; peer: PeerId }
   /** O, L or N over TCP. */
   | { kind: 'message'; peer: PeerId; message: Message }
   /** A page of the answer to a `pull` effect. */
   | { kind: 'delta'; from: PeerId; writer: PeerId; message: MessageOf<'D'> }
   | { kind: 'pull-failed'; from: PeerId; writer: PeerId; code: string }
-  | { kind: 'dial-failed'; peer: PeerId | undefined; address: Address | undefined }
+  /** `refused`: wherever it was dialled, its machine said that nobody listens there. */
+  | { kind: 'dial-failed'; peer: PeerId | undefined; address: Address | undefined; refused?: boolean }
   /** A page of what a peer answered to a find: hints, for a one-shot's index. */
   | { kind: 'found'; peer: PeerId; offers: Offer[]; last: boolean; aside?: boolean }
   | { kind: 'timer'; timer: Timer }
@@ -115,6 +126,11 @@ export type Effect =
   | { kind: 'pull'; from: PeerId; message: Pull }
   | { kind: 'timer'; at: Millis; timer: Timer }
   | { kind: 'peer'; change: 'came' | 'left'; peer: PeerInfo }
+  /**
+   * All that a peer offers to everyone is known from now on (`after`), or is not any more (`before`); a `change` for each of
+   * its offers follows, and of those that it told aside, where these come or go with them.
+   */
+  | { kind: 'shelf'; peer: PeerId; before?: Shelf; after?: Shelf; aside?: Shelf | undefined }
   /** Of other live peers, and of oneself. `before` is set for `changed` and `removed`. */
   | { kind: 'change'; change: 'added' | 'changed' | 'removed'; offer: PeerOffer; before?: Offer }
   | { kind: 'warning'; code: string; message: string };

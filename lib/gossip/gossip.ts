@@ -190,8 +190,11 @@ export class Gossip {
         if (member && !this.#context.asksOnly) this.#asides.page(member, event.message);
         break;
       }
+      case 'departed':
+        this.#hearing.departed(event.peer);
+        break;
       case 'dial-failed':
-        if (event.peer !== undefined) this.#links.dialFailed(event.peer);
+        if (event.peer !== undefined) this.#hearing.dialFailed(event.peer, event.refused ?? false);
         break;
       case 'delta':
         this.#pulls.page(event.from, event.writer, event.message);

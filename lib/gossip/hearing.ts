@@ -256,8 +256,10 @@ export class Hearing {
 
   /** A live peer's time may be over. */
   expire(peer: PeerId): void {
-    // Others tell a one-shot nothing over its connections, so there the connection itself has to do.
-    const isEnough = (member: Member): boolean => this.#context.settings.passive && this.#links.has(member.id);
+    // Others tell a one-shot nothing over its connections, so there the connection itself has to do; and how often one tells a
+    // tracker follows from how many it knows itself.
+    const { passive, tracker } = this.#context.settings;
+    const isEnough = (member: Member): boolean => (passive || tracker) && this.#links.has(member.id);
     const member = this.#circle.get(peer);
     if (!member) return;
     const outcome = this.#circle.expire(member, isEnough);
@@ -268,19 +270,40 @@ export class Hearing {
     }
   }
 
+  /** Somebody's connection to a peer broke: it is gone, unless it is heard, or connected with us. */
+  departed(peer: PeerId): void {
+    const member = this.#circle.get(peer);
+    if (!member || this.#links.has(peer) || this.#links.isHeard(member)) return;
+    this.#circle.bury(member, 0);
+    this.#pulls.gone(peer);
+    // It comes back by itself, and whoever told of its end tells of that.
+    this.#links.forget(peer);
+  }
+
+  /** @param refused nobody listens there any more */
+  dialFailed(peer: PeerId, refused: boolean): void {
+    const member = this.#circle.get(peer);
+    if (refused && member && this.#links.isCutOff(member)) {
+      this.#circle.bury(member, 0);
+      this.#pulls.gone(peer);
+    }
+    this.#links.dialFailed(peer);
+  }
+
   /** A handshake proved a peer's key. */
   connected({ peer, head: packed, sig, address, dialled }: Extract<Event, { kind: 'connected' }>): void {
     const proof: Proof = { head: packed, sig };
     const head = this.#heads.check(proof, { kind: 'handshake' });
     if (head?.id !== peer || peer === this.#context.settings.id) return;
+    const host = address?.host ?? '';
     if (head.flags & PASSIVE) {
-      this.#links.connected(peer, address.host, undefined);
+      this.#links.connected(peer, host, undefined);
       return;
     }
     const known = this.#circle.get(peer);
     if (known && head.epoch < known.head.epoch) {
       const { head: newer, sig: newerSig } = known.proof;
-      this.#links.connected(peer, address.host, undefined);
+      this.#links.connected(peer, host, undefined);
       const offers: MessageOf<'O'>['offers'] = [];
       this.#context.tell(peer, { type: 'O', head: newer, sig: newerSig, from: known.head.version, offers });
       return;
@@ -291,9 +314,9 @@ export class Hearing {
     if (member.state !== 'live' && member.via !== 'multicast') {
       member.via = !dialled ? 'call' : wasDialled ? 'relay' : 'join';
     }
-    addProved(member, address);
+    if (address) addProved(member, address);
     this.#revive(member, head);
-    this.#links.connected(peer, address.host, member);
+    this.#links.connected(peer, host, member);
     this.#pulls.want(member);
   }
 }

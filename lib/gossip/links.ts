@@ -1,21 +1,25 @@
 /**
  * Links: TCP connections as gossip sees them, for those whom multicast does not reach.
  * Owns who is connected, who is being dialled and when to try again. Always true: at most DIALS_MAX dials of ours are under
- * way; only peers that were proved alive are told anything; who hears our multicast is not told the same again.
+ * way; only peers that were proved alive are told anything; who hears our multicast is not told the same again. Peers of a
+ * tracker learn of each other by asking it: it tells no neighbours, and those that it tells are not followed.
  * Called by gossip.
  */
 import type { Millis } from '../clock.js';
+import { isAddress, isLoopback, isThisHost } from '../endpoint.js';
 import type { PeerId } from '../ids.js';
 import { Latest } from '../latest.js';
 import { ASKERS_MAX, DIALS_MAX, DIALS_QUEUED_MAX, DIALS_QUEUED_OF_ONE_MAX, NEIGHBOURS_MAX } from '../limits.js';
-import { PASSIVE } from '../wire/head.js';
+import { PASSIVE, TRACKER } from '../wire/head.js';
 import type { Message, MessageOf, Neighbour } from '../wire/table.js';
 import type { Circle } from './circle.js';
 import type { Context } from './context.js';
 import type { Heads } from './heads.js';
-import { addAddress, addressesOf, isAddress, type Member } from './member.js';
+import { addAddress, addressesOf, type Member } from './member.js';
 import { backoff, DEAF } from './pace.js';
 
+/** One whose connection broke is dialled within so long, at least and at most: that nobody listens there any more is soon known. */
+const REDIAL: [Millis, Millis] = [100, 300];
 const DIAL_FIRST: Millis = 1000;
 const DIAL_MOST: Millis = 30_000;
 /** A dial that nothing came of counts as failed. */
@@ -39,6 +43,8 @@ interface Dial {
   until: Millis;
   /** Who told of the peer, where nothing else is known of it. */
   teller?: PeerId;
+  /** Whether it is dialled because its connection broke. */
+  broken?: boolean;
 }
 
 export class Links {
@@ -85,10 +91,11 @@ export class Links {
     if (member) member.toldAt = this.#context.now;
     if (this.#context.settings.passive) return;
     const hearsMulticast = member
-      ? this.#isHeard(member)
+      ? this.isHeard(member)
       : this.#context.now - (this.#askers.get(peer) ?? Number.NEGATIVE_INFINITY) < ASKED_LATELY;
     if (hearsMulticast) return;
     if (!member) this.#deafShots.add(peer);
+    if (this.#context.settings.tracker || (member && isTracker(member))) return;
     const peers = this.neighbours(peer);
     if (peers.length > 0) this.#context.tell(peer, { type: 'N', peers });
   }
@@ -98,7 +105,21 @@ export class Links {
     this.#local.delete(peer);
     if (!this.#linked.delete(peer)) return;
     const member = this.#circle.get(peer);
-    if (member && this.#isMissed(member)) this.#dialLater(member);
+    if (!member || !this.#isMissed(member)) return;
+    const [least, most] = REDIAL;
+    const dial: Dial = { tries: 0, dueAt: 0, until: 0, broken: true };
+    this.#dials.set(peer, dial);
+    this.#retry(peer, dial, least + (most - least) * this.#context.random());
+  }
+
+  /** Whether its connection broke, and nothing else tells that it is there. */
+  isCutOff(member: Member): boolean {
+    return this.#dials.get(member.id)?.broken === true && !this.#linked.has(member.id) && !this.isHeard(member);
+  }
+
+  /** Dials it no more. */
+  forget(peer: PeerId): void {
+    this.#dials.delete(peer);
   }
 
   /** A peer is gone: what it was told over its link no longer says that the link is good. */
@@ -168,6 +189,9 @@ export class Links {
   /** Other peers in their own words, from one who tells its neighbours: those that are new are dialled, a few at a time. */
   told(peers: readonly Neighbour[], teller: PeerId): void {
     const { random, settings } = this.#context;
+    const from = this.#circle.get(teller);
+    // A tracker is asked; what it knows of is far too much to be connected with. Nor does one dial for those who come to it.
+    if (from && (isTracker(from) || (settings.tracker && from.via === 'call'))) return;
     let waiting = 0;
     for (const dial of this.#dials.values()) if (dial.teller === teller) waiting++;
     for (const { head: packed, sig, addresses } of peers) {
@@ -196,12 +220,14 @@ export class Links {
     const { now } = this.#context;
     const deaf: Member[] = [];
     for (const member of this.#circle.live()) {
-      const isDeaf = !this.#isHeard(member);
+      const isDeaf = !this.isHeard(member);
       if (!isDeaf && !(isChange && now - member.tellsAt < DEAF * this.#circle.interval)) continue;
       if (this.#linked.has(member.id)) {
         this.tell(member, message);
-        if (isDeaf) deaf.push(member);
-      } else if (isDeaf && now - member.liveSince > this.#circle.interval / 2) this.dial(member);
+        if (isDeaf && !isTracker(member)) deaf.push(member);
+      } else if (isDeaf && !this.#comesBack(member) && now - member.liveSince > this.#circle.interval / 2) {
+        this.dial(member);
+      }
     }
     for (const shot of this.#deafShots) this.#context.tell(shot, message);
     if (!isChange) this.#remind(deaf);
@@ -217,7 +243,7 @@ export class Links {
 
   /** One that does not hear us told us something; so that it knows of us, it is answered, unless it was told lately. */
   answer(member: Member, message: MessageOf<'O'>): void {
-    if (!this.#isHeard(member) || this.#context.now - member.toldAt < this.#circle.interval / 2) return;
+    if (!this.isHeard(member) || this.#context.now - member.toldAt < this.#circle.interval / 2) return;
     this.tell(member, message);
   }
 
@@ -250,10 +276,11 @@ export class Links {
    * A peer came: those who hear no multicast are told of it. Of many who could tell them, only some do.
    */
   introduce(member: Member): void {
-    if (this.#context.settings.passive) return;
+    if (this.#context.settings.passive || this.#context.settings.tracker) return;
     const deaf = new Set(this.#deafShots);
     for (const other of this.#circle.live()) {
-      if (other !== member && this.#linked.has(other.id) && !this.#isHeard(other)) deaf.add(other.id);
+      if (other === member || isTracker(other)) continue;
+      if (this.#linked.has(other.id) && !this.isHeard(other)) deaf.add(other.id);
     }
     for (const other of deaf) {
       if (this.#context.random() * this.#circle.size > INTRODUCERS) continue;
@@ -264,21 +291,28 @@ export class Links {
 
   /** Tells one of those who hear no multicast of a few others, so that in time each hears of all. */
   #remind(deaf: readonly Member[]): void {
-    if (deaf.length === 0) return;
+    if (deaf.length === 0 || this.#context.settings.tracker) return;
     const one = deaf[Math.floor(this.#context.random() * deaf.length)];
     const peers = this.neighbours(one.id, REMINDED);
     if (peers.length > 0) this.#context.tell(one.id, { type: 'N', peers });
   }
 
-  #isHeard(member: Member): boolean {
+  /** Whether its multicast reached us lately. */
+  isHeard(member: Member): boolean {
     return this.#context.now - member.multicastAt <= DEAF * this.#circle.interval;
   }
 
   /** Whether a peer that is not connected should be: it knows of us by its connection alone. */
   #isMissed(member: Member): boolean {
     if (this.#context.asksOnly || member.leftEpoch >= member.head.epoch || member.addresses.size === 0) return false;
-    if (member.via === 'multicast') return member.state === 'live' && !this.#isHeard(member);
+    if (this.#comesBack(member)) return false;
+    if (member.via === 'multicast') return member.state === 'live' && !this.isHeard(member);
     return member.state === 'live' || (member.state === 'gone' && this.#context.now - member.goneAt < MISSED);
+  }
+
+  /** Who came to a tracker comes again by itself. */
+  #comesBack(member: Member): boolean {
+    return this.#context.settings.tracker && member.via !== 'multicast';
   }
 
   #isWanted(member: Member, dial: Dial): boolean {
@@ -289,6 +323,7 @@ export class Links {
 
   #dialLater(member: Member): void {
     const dial = this.#dials.get(member.id) ?? { tries: 0, dueAt: 0, until: 0 };
+    dial.broken = false;
     this.#dials.set(member.id, dial);
     const wait = backoff(Math.max(0, dial.tries - 1), DIAL_FIRST, DIAL_MOST);
     this.#retry(member.id, dial, wait * (0.5 + this.#context.random()));
@@ -299,24 +334,14 @@ export class Links {
   }
 }
 
+function isTracker({ head }: Member): boolean {
+  return (head.flags & TRACKER) !== 0;
+}
+
 /** @param sameHost whether the one who is told is on a host of ours, so that loopback means the same to it */
 function asNeighbour(member: Member, sameHost: boolean): Neighbour | undefined {
   // A zone means something on one host only, and so does loopback.
   const addresses = addressesOf(member).filter((a) => !a.includes('%') && (sameHost || !isLoopback(a)));
   if (addresses.length === 0) return undefined;
   return { head: member.proof.head, sig: member.proof.sig, addresses };
-}
-
-/** Whether an address with its port is of whatever machine dials it. */
-function isThisHost(address: string): boolean {
-  return (
-    isLoopback(address) ||
-    /^(0\.|\[[0:]+\]|\[[0:]+:ffff:(127\.|0\.|7f|0*:))/i.test(address) ||
-    /^\[[0:]+1\]/.test(address)
-  );
-}
-
-/** An address with its port, or a host. */
-function isLoopback(address: string): boolean {
-  return address.startsWith('127.') || address.startsWith('[::1]') || address === '::1';
 }

@@ -84,15 +84,6 @@ export function newMember(head: Head, proof: Proof, via: Via, now: Millis): Memb
   };
 }
 
-// A host is an IP address, with a zone perhaps: a name from the network would make us ask a name server.
-const ADDRESS = /^(?:\d{1,3}(?:\.\d{1,3}){3}|\[(?=[^\]%]*:[^\]%]*:)[0-9a-f:.]+(?:%[\w.-]+)?\]):\d{1,5}$/i;
-
-/** Whether a text from the network can be an address to dial. */
-export function isAddress(text: string): boolean {
-  const port = Number(text.slice(text.lastIndexOf(':') + 1));
-  return ADDRESS.test(text) && port >= 1 && port <= 65535;
-}
-
 function addLatest(all: Set<string>, one: string): void {
   all.delete(one);
   all.add(one);

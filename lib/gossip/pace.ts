@@ -70,14 +70,14 @@ export class TokenBucket {
     this.#tokens = rate;
   }
 
-  /** Takes one if there is one. */
-  take(now: Millis): boolean {
+  /** Takes so many if there are as many. @param many no more than the rate */
+  take(now: Millis, many = 1): boolean {
     if (now > this.#at) {
       this.#tokens = Math.min(this.#rate, this.#tokens + ((now - this.#at) * this.#rate) / 1000);
       this.#at = now;
     }
-    if (this.#tokens < 1) return false;
-    this.#tokens--;
+    if (this.#tokens < many) return false;
+    this.#tokens -= many;
     return true;
   }
 }

@@ -1,12 +1,12 @@
 /**
  * Pulls: fetching what we lack of other writers' offers.
  * Owns which writer is wanted, from whom it is being pulled, and what has arrived of the answer. Always true: one pull of a
- * writer at a time and at most PULLS_MAX in all; nothing counts before the last page's signed head fits the whole.
+ * writer at a time and at most PULLS_MAX in all, of a tracker TRACKER_PULLS_MAX and half of them of one address; nothing counts before the last page's signed head fits the whole.
  * Called by gossip: `want` whenever a head is newer than the shelf; then the timer, the pages, the failures.
  */
 import type { Millis } from '../clock.js';
 import type { PeerId } from '../ids.js';
-import { BUCKETS, GATHERED_MAX, OFFERS_PER_PEER_MAX, PULLS_MAX, TOMBSTONES_MAX } from '../limits.js';
+import { BUCKETS, GATHERED_MAX, OFFERS_PER_PEER_MAX, PULLS_MAX, TOMBSTONES_MAX, TRACKER_PULLS_MAX } from '../limits.js';
 import { type Offer, sumOfLoads } from '../offer.js';
 import type { Proof } from '../shelf/shelf.js';
 import { type Applied, applyBuckets, applyDelta, applyWhole } from '../shelf/staging.js';
@@ -32,6 +32,8 @@ const RETRY_MOST: Millis = 30_000;
 
 interface Active {
   from: PeerId;
+  /** The writer's host. */
+  host: string;
   /** The version that a delta would follow on. */
   version: number;
   offers: Offer[];
@@ -64,6 +66,10 @@ export class Pulls {
   /** Wanted, due, and waiting for one of the places. */
   readonly #waiting = new Set<PeerId>();
   #running = 0;
+  /** How many of them are of one host. */
+  readonly #byHost = new Map<string, number>();
+  /** Pulls at once, in all and of one host. */
+  readonly #most: readonly [number, number];
   /** The room that answers take which are not whole yet. */
   #gathered = 0;
 
@@ -71,6 +77,7 @@ export class Pulls {
     this.#context = context;
     this.#circle = circle;
     this.#heads = heads;
+    this.#most = context.settings.tracker ? [TRACKER_PULLS_MAX, TRACKER_PULLS_MAX / 2] : [PULLS_MAX, PULLS_MAX];
   }
 
   /** Schedules a pull where a live peer's head is newer than what we have of it. */
@@ -85,7 +92,8 @@ export class Pulls {
       want.warned = true;
       return;
     }
-    const delay = pullDelay(this.#circle.size, this.#context.random);
+    // Those who ask a tracker wait for it, and there are few trackers.
+    const delay = this.#context.settings.tracker ? 0 : pullDelay(this.#circle.size, this.#context.random);
     this.#schedule(member.id, want, Math.max(delay, want.notBefore - this.#context.now));
   }
 
@@ -133,9 +141,13 @@ export class Pulls {
   /** Gives back the place of a pull that is under way. */
   #release(want: Want): void {
     if (!want.active) return;
-    this.#gathered -= want.active.load;
+    const { load, host } = want.active;
+    this.#gathered -= load;
     want.active = undefined;
     this.#running--;
+    const left = (this.#byHost.get(host) ?? 1) - 1;
+    if (left > 0) this.#byHost.set(host, left);
+    else this.#byHost.delete(host);
   }
 
   /** A pull failed on its way, or was refused. */
@@ -185,7 +197,7 @@ export class Pulls {
   }
 
   #fill(): void {
-    while (this.#running < PULLS_MAX) {
+    while (this.#running < this.#most[0]) {
       const writer = this.#nextWaiting();
       if (writer === undefined) return;
       this.#waiting.delete(writer);
@@ -202,11 +214,16 @@ export class Pulls {
     let least = Number.POSITIVE_INFINITY;
     for (const writer of this.#waiting) {
       const failures = this.#wants.get(writer)?.failures ?? 0;
-      if (failures >= least) continue;
+      if (failures >= least || (this.#byHost.get(this.#hostOf(writer)) ?? 0) >= this.#most[1]) continue;
       [next, least] = [writer, failures];
       if (failures === 0) break;
     }
     return next;
+  }
+
+  /** Where a writer has proved to speak from last. */
+  #hostOf(writer: PeerId): string {
+    return [...(this.#circle.get(writer)?.hosts ?? [])].at(-1) ?? '';
   }
 
   #start(member: Member, want: Want): void {
@@ -220,15 +237,19 @@ export class Pulls {
     const version = base && want.mode === 'delta' ? base.version : 0;
     const buckets = compare ? base.tree.hashes() : NONE;
     const deadline = this.#context.now + TIMEOUT;
-    want.active = { from, version, offers: [], load: 0, replaced: NONE, since: this.#context.now, deadline };
+    const host = this.#hostOf(writer);
+    want.active = { from, host, version, offers: [], load: 0, replaced: NONE, since: this.#context.now, deadline };
     this.#running++;
+    this.#byHost.set(host, (this.#byHost.get(host) ?? 0) + 1);
     this.#context.emit({ kind: 'pull', from, message: { type: 'P', writer, epoch, version, buckets } });
     this.#context.after(TIMEOUT, { kind: 'pull-timeout', writer });
   }
 
   /** The writer itself; after a failure in turn with another live peer, which may hold the writer's offers too. */
   #source(member: Member, want: Want): PeerId {
-    if (want.failures % 2 === 0) return member.id;
+    // Those who come to a tracker have nothing of each other's that is proved.
+    const isAlone = this.#context.settings.tracker && member.via !== 'multicast';
+    if (want.failures % 2 === 0 || isAlone) return member.id;
     const others: PeerId[] = [];
     for (const other of this.#circle.live()) if (other !== member) others.push(other.id);
     if (others.length === 0) return member.id;

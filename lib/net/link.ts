@@ -8,13 +8,20 @@ import type { Socket } from 'node:net';
 import type { Endpoint } from '../endpoint.js';
 import { asHearsayError, HearsayError } from '../errors.js';
 import type { PeerId } from '../ids.js';
-import { BLOCK, SEND_QUEUE_CUT, SEND_QUEUE_MAX, SEND_STALL_MS } from '../limits.js';
+import {
+  SEND_BESIDE_MAX,
+  SEND_QUEUE_CUT,
+  SEND_QUEUE_MAX,
+  SEND_QUEUES_MAX,
+  SEND_STALL_MS,
+  TRACKER_CONNECTIONS_MAX,
+} from '../limits.js';
 import { decode, encode, encodeAhead } from '../wire/codec.js';
-import { FrameDecoder, framePrefix } from '../wire/frame.js';
-import { type Head, headStatement, proofStatement, readHead } from '../wire/head.js';
-import { type Message, PROTOCOL } from '../wire/table.js';
-import { type Identity, verifySignature } from './keys.js';
-import { plainHost, type SecureStream } from './transport.js';
+import { framePrefix } from '../wire/frame.js';
+import type { Head } from '../wire/head.js';
+import type { Message } from '../wire/table.js';
+import type { Identity } from './keys.js';
+import { plainHost } from './transport.js';
 
 /** Sees each message before it is sent or handled, and may change it or, with undefined, drop it. For tests and demos. */
 export type Filter = (message: Message, direction: 'in' | 'out', peer: PeerId) => Message | undefined;
@@ -42,7 +49,7 @@ export interface LinkSettings {
 }
 
 /** What the other side said of itself in its hello. */
-interface Proved {
+export interface Proved {
   head: Head;
   packed: Uint8Array;
   sig: Uint8Array;
@@ -50,8 +57,8 @@ interface Proved {
 }
 
 const HEARD_EVERY = 250;
-/** Bytes of an unfinished message from which on it is one worth waiting for: small ones come at once or not at all. */
-const HEARD_BYTES = 4096;
+/** Who takes nothing for so long does not read, ms. */
+const DEAF_MS = 2000;
 
 export class Link {
   readonly peer: PeerId;
@@ -63,8 +70,13 @@ export class Link {
   readonly instance: Uint8Array;
   /** Whether we dialled. */
   readonly dialled: boolean;
-  /** Where the peer's listener should be: the socket's host, the head's port. */
+  /**
+   * Where the peer's listener should be: the socket's host, the head's port. Of one that is passed on by another peer the host is
+   * that one's, which stands for it where connections are counted, and nothing listens there.
+   */
   readonly address: Endpoint;
+  /** Whether another peer passes it on. */
+  readonly tunnelled: boolean;
   readonly openedAt = performance.now();
   /** When something was last sent or received, `performance.now()`. */
   usedAt = performance.now();
@@ -72,15 +84,26 @@ export class Link {
   readonly #settings: LinkSettings;
   readonly #handlers: LinkHandlers;
   #closed: HearsayError | undefined;
-  #heardAt = 0;
+  #toldAt = 0;
   /** When the other side last took something, or had nothing left to take. */
   #takenAt = performance.now();
   readonly #taken = (): void => {
     this.#takenAt = performance.now();
   };
   #drained: (() => void)[] = [];
+  /** Who waits for a word of the other side. */
+  #listening: (() => void)[] = [];
+  #pings = 0;
 
-  constructor(socket: Socket, proved: Proved, dialled: boolean, settings: LinkSettings, handlers: LinkHandlers) {
+  /** @param relay the host of the peer that passes it on, where one does */
+  constructor(
+    socket: Socket,
+    proved: Proved,
+    dialled: boolean,
+    settings: LinkSettings,
+    handlers: LinkHandlers,
+    relay?: string,
+  ) {
     this.#socket = socket;
     this.#settings = settings;
     this.#handlers = handlers;
@@ -90,7 +113,8 @@ export class Link {
     this.sig = proved.sig;
     this.instance = proved.instance;
     this.dialled = dialled;
-    this.address = { host: plainHost(socket.remoteAddress ?? ''), port: proved.head.port };
+    this.tunnelled = relay !== undefined;
+    this.address = { host: relay ?? plainHost(socket.remoteAddress ?? ''), port: proved.head.port };
     socket.on('drain', () => this.#wake());
     socket.on('error', (error) => this.close(asHearsayError(error, 'unreachable')));
     socket.on('close', () => this.close(new HearsayError('unreachable', 'the connection was closed')));
@@ -107,9 +131,24 @@ export class Link {
 
   /** Whether more may be sent without filling memory. */
   get writable(): boolean {
-    if (this.#closed) return false;
+    return this.open && this.queued < this.#room;
+  }
+
+  /** Bytes that may be queued before it is waited for. */
+  get #room(): number {
     const room = Math.min(SEND_QUEUE_MAX, this.#settings.room?.() ?? SEND_QUEUE_MAX);
-    return this.#socket.writableLength < Math.max(BLOCK, room);
+    // At the least what a tracker's links may have each, so that what all may have together holds for it too.
+    return Math.max(SEND_QUEUES_MAX / TRACKER_CONNECTIONS_MAX, room);
+  }
+
+  /**
+   * Whether a small word may be sent although others wait: a reader who is slow has not done anything wrong. One who takes
+   * nothing, or to whom too many are said, has.
+   */
+  get hears(): boolean {
+    if (this.writable) return true;
+    const isFull = this.queued >= this.#room + SEND_BESIDE_MAX;
+    return this.open && !isFull && this.stalledFor(performance.now()) < DEAF_MS;
   }
 
   /** For how long the other side has taken nothing of what waits for it, ms; 0 where nothing waits. */
@@ -129,6 +168,28 @@ export class Link {
         this.#drained.push(resolve);
       });
     }
+  }
+
+  /**
+   * Asks whether the other side is there.
+   * @returns true as soon as anything comes, false where nothing does for so long, or the link ends
+   */
+  answers(ms: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => resolve(false), ms);
+      this.#listening.push(() => {
+        clearTimeout(timer);
+        resolve(this.open);
+      });
+      this.send({ type: 'p', number: this.#pings++, answer: false });
+      if (!this.open) this.touch();
+    });
+  }
+
+  /** Something came. */
+  touch(): void {
+    if (this.#listening.length === 0) return;
+    for (const heard of this.#listening.splice(0)) heard();
   }
 
   /** Sends one message. A payload is not copied: the caller must not change it afterwards. */
@@ -169,8 +230,8 @@ export class Link {
   heard(): void {
     const now = performance.now();
     this.usedAt = now;
-    if (now - this.#heardAt < HEARD_EVERY) return;
-    this.#heardAt = now;
+    if (now - this.#toldAt < HEARD_EVERY) return;
+    this.#toldAt = now;
     this.#handlers.heard(this);
   }
 
@@ -189,6 +250,7 @@ export class Link {
     timer.unref();
     this.#socket.once('close', () => clearTimeout(timer));
     this.#wake();
+    this.touch();
     this.#handlers.closed(this, why);
   }
 
@@ -200,8 +262,8 @@ export class Link {
 }
 
 /** @param taken called when it has left this machine */
-function writeMessage(socket: Socket, message: Message, taken?: () => void): void {
-  if (message.type === 'T' || message.type === 'U') {
+export function writeMessage(socket: Socket, message: Message, taken?: () => void): void {
+  if (message.type === 'T' || message.type === 'U' || message.type === 'd') {
     const ahead = encodeAhead(message, message.data.length);
     socket.cork();
     socket.write(framePrefix(ahead.length + message.data.length));
@@ -215,92 +277,4 @@ function writeMessage(socket: Socket, message: Message, taken?: () => void): voi
   socket.write(framePrefix(body.length));
   socket.write(body, taken);
   socket.uncork();
-}
-
-/**
- * Shakes hands on a fresh stream: both say hello, then each proves its key over what binds this connection.
- * Ends with the stream at the latest: the caller sees to it that this is in time.
- * @param expected the id that must answer, or undefined for any
- * @param admit takes the new link in, before any message of it is handled, and gives the link to use
- * @returns what `admit` gave; messages that follow go to the handlers
- * @throws HearsayError `bad-message`, `other-version`, `unreachable` (another peer answers there, or none in time)
- */
-export function shakeHands(
-  { socket, binding }: SecureStream,
-  dialled: boolean,
-  expected: PeerId | undefined,
-  settings: LinkSettings,
-  handlers: LinkHandlers,
-  admit: (link: Link) => Link,
-): Promise<Link> {
-  return new Promise((resolve, reject) => {
-    let proved: Proved | undefined;
-    let link: Link | undefined;
-
-    const fail = (thrown: unknown) => {
-      socket.destroy();
-      reject(asHearsayError(thrown, 'unreachable'));
-    };
-    const onError = (error: Error) => fail(error);
-    const onClose = () => fail(new HearsayError('unreachable', 'the connection was closed during the handshake'));
-    socket.once('error', onError);
-    socket.once('close', onClose);
-
-    // Who it is, is known only in the end; until then by its address.
-    const who = () => proved?.head.id ?? expected ?? plainHost(socket.remoteAddress ?? '');
-    const say = (message: Message) => {
-      settings.tracer?.('out', who(), message);
-      writeMessage(socket, message);
-    };
-
-    const onFrame = (frame: Buffer) => {
-      if (link) return link.receive(frame);
-      const message = decode(frame, 'tcp');
-      settings.tracer?.('in', who(), message);
-      if (!proved && message.type === 'H') {
-        if (message.protocol !== PROTOCOL) {
-          throw new HearsayError('other-version', `the other side speaks protocol ${message.protocol}, we ${PROTOCOL}`);
-        }
-        const head = readHead(message.head);
-        if (!verifySignature(head.key, headStatement(message.head), message.sig)) {
-          throw new HearsayError('bad-message', 'a hello with a wrong signature');
-        }
-        if (head.id === settings.identity.id) {
-          throw new HearsayError(
-            'unreachable',
-            'that is this peer itself, or one that runs with a copy of its state folder',
-          );
-        }
-        if (expected !== undefined && head.id !== expected) {
-          throw new HearsayError('unreachable', `another peer answers there: ${head.id}`);
-        }
-        proved = { head, packed: message.head, sig: message.sig, instance: message.instance };
-        const statement = proofStatement(settings.identity.id, head.id, binding);
-        say({ type: 'V', sig: settings.identity.sign(statement) });
-      } else if (proved && message.type === 'V') {
-        const statement = proofStatement(proved.head.id, settings.identity.id, binding);
-        if (!verifySignature(proved.head.key, statement, message.sig)) {
-          throw new HearsayError('bad-message', 'a proof that does not fit');
-        }
-        socket.removeListener('error', onError);
-        socket.removeListener('close', onClose);
-        link = new Link(socket, proved, dialled, settings, handlers);
-        resolve(admit(link));
-      } else throw new HearsayError('bad-message', `${message.type} before the handshake was done`);
-    };
-    const decoder = new FrameDecoder(onFrame);
-    socket.on('data', (data: Buffer) => {
-      try {
-        if (link && !link.open) return;
-        decoder.push(data);
-        // A message that is whole tells of itself.
-        if (link?.open && decoder.unfinished >= HEARD_BYTES) link.heard();
-      } catch (thrown) {
-        if (link) link.close(asHearsayError(thrown));
-        else fail(thrown);
-      }
-    });
-    const { head, sig } = settings.hello();
-    say({ type: 'H', protocol: PROTOCOL, head, sig, instance: settings.instance, probe: false });
-  });
 }

@@ -3,8 +3,9 @@
  *
  * Owns the links by peer id, and counts the connections. Always true: at most one link a peer is used; of
  * two dialled at once by both sides, both keep the one that the smaller id dialled; of every link there was, its end is
- * told; there are at most CONNECTIONS_MAX, and where another comes, one gives its place up: of the address that has most of them
- * the one that was used longest ago. So who only holds connections loses his own. Called by the peer's drivers.
+ * told; there are at most CONNECTIONS_MAX (of a tracker TRACKER_CONNECTIONS_MAX), and where another comes, one gives its place up: of the address that has most of them
+ * the one that was used longest ago. So who only holds connections loses his own. Of two processes that have copies of one key the
+ * one that is there, and answers, stays. Called by the peer's drivers.
  */
 import { setMaxListeners } from 'node:events';
 import { isIP, type Socket } from 'node:net';
@@ -17,10 +18,15 @@ import {
   DIALS_AT_ONCE_MAX,
   HANDSHAKE_MS,
   SEND_QUEUES_MAX,
+  TRACKER_CONNECTIONS_MAX,
+  TRACKER_CONNECTIONS_PER_ADDRESS_MAX,
 } from '../limits.js';
 import type { Message } from '../wire/table.js';
+import { firstOf } from './dialling.js';
 import { Doorway } from './doorway.js';
-import { type Link, type LinkHandlers, type LinkSettings, shakeHands } from './link.js';
+import { type Door, type Greeting, shakeHands } from './handshake.js';
+import type { Link, LinkHandlers, LinkSettings } from './link.js';
+import { isSame, Rivals } from './rivals.js';
 import { type Listener, parseEndpoint, plainHost, type Transport } from './transport.js';
 
 export interface LinksHandlers {
@@ -34,8 +40,6 @@ export interface LinksHandlers {
 
 /** How long one attempt to connect may take, ms. */
 const DIAL_MS = 3000;
-/** Another address is tried beside the first after so long (RFC 8305, "Happy Eyeballs"). */
-const STAGGER_MS = 250;
 /** Two links of one pair made within so long of each other were dialled at once. */
 const AT_ONCE_MS = 5000;
 /** How often it is looked whether somebody has stopped reading. */
@@ -54,6 +58,13 @@ const MOST: LinksMost = {
   dials: DIALS_AT_ONCE_MAX,
 };
 
+/** Those of a tracker, to which everybody is connected. */
+export const TRACKER_MOST: LinksMost = {
+  connections: TRACKER_CONNECTIONS_MAX,
+  perAddress: TRACKER_CONNECTIONS_PER_ADDRESS_MAX,
+  dials: DIALS_AT_ONCE_MAX,
+};
+
 export class Links {
   readonly #settings: LinkSettings;
   readonly #transport: Transport;
@@ -62,6 +73,7 @@ export class Links {
   readonly #dialling = new Map<PeerId, Promise<Link>>();
   readonly #byAddress = new Map<string, number>();
   readonly #doorway = new Doorway();
+  readonly #rivals = new Rivals();
   /** Dialled by us, and not greeted yet. */
   readonly #greeting = new Set<Socket>();
   /** Attempts of ours under way. */
@@ -117,7 +129,7 @@ export class Links {
    * that does not answer at once.
    * @throws HearsayError `unreachable` and what else a handshake throws
    */
-  connect(peer: PeerId, addresses: string[]): Promise<Link> {
+  connect(peer: PeerId, addresses: readonly string[]): Promise<Link> {
     const link = this.#links.get(peer);
     if (link) return Promise.resolve(link);
     let dialling = this.#dialling.get(peer);
@@ -128,25 +140,18 @@ export class Links {
     return dialling;
   }
 
-  async #dialAny(peer: PeerId, addresses: string[]): Promise<Link> {
+  async #dialAny(peer: PeerId, addresses: readonly string[]): Promise<Link> {
     // These come from the network: a name among them would make us ask a name server.
     const endpoints = addresses.map(parseEndpoint).filter((e): e is Endpoint => e !== undefined && isIP(e.host) !== 0);
     if (endpoints.length === 0) throw new HearsayError('unreachable', 'no address is known');
-    const over = new AbortController();
-    const signal = AbortSignal.any([over.signal, this.#stopping.signal]);
-    const attempts = endpoints.map(async (endpoint, i) => {
-      if (i > 0) await delay(i * STAGGER_MS, signal);
-      return this.#dial(endpoint, peer, signal);
-    });
+    const dial = (to: Endpoint, signal: AbortSignal) =>
+      this.#dial(to, { dialled: true, expected: peer }, AbortSignal.any([signal, this.#stopping.signal])).then(linked);
     try {
-      return await Promise.any(attempts);
+      return await firstOf(endpoints, dial);
     } catch (thrown) {
       const link = this.#links.get(peer);
       if (link) return link;
-      const errors = (thrown as AggregateError).errors.map((e) => asHearsayError(e));
-      throw errors.find((e) => e.code !== 'unreachable') ?? errors[0];
-    } finally {
-      over.abort();
+      throw thrown;
     }
   }
 
@@ -155,21 +160,48 @@ export class Links {
    * @param expected the peer that must answer, or undefined for any
    */
   dial(to: Endpoint, expected?: PeerId): Promise<Link> {
-    return this.#dial(to, expected, this.#stopping.signal);
+    return this.#dial(to, { dialled: true, expected }, this.#stopping.signal).then(linked);
+  }
+
+  /** Whether a peer proves its key at an address. Makes no link, here or there. */
+  async check(to: Endpoint, expected: PeerId): Promise<boolean> {
+    try {
+      await this.#dial(to, { dialled: true, expected, probe: true }, this.#stopping.signal);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /**
+   * The link to a peer over a stream that another peer passes on.
+   * @param relay the host of that one, by which the link is counted
+   * @param expected the peer that must be at the other end, where we opened the stream; undefined where the other side did
+   * @throws HearsayError as `dial`, and `limit`
+   */
+  async tunnel(socket: Socket, relay: string, expected: PeerId | undefined): Promise<Link> {
+    const greeting = { dialled: expected !== undefined, expected, relay };
+    if (expected === undefined) return linked(await this.#welcome(socket, greeting, relay));
+    this.#greeting.add(socket);
+    try {
+      return linked(await this.#greet(socket, greeting));
+    } finally {
+      this.#greeting.delete(socket);
+    }
   }
 
   /** @param signal ends an attempt that has not connected yet */
-  async #dial(to: Endpoint, expected: PeerId | undefined, signal: AbortSignal): Promise<Link> {
+  async #dial(to: Endpoint, greeting: Greeting, signal: AbortSignal): Promise<Link | undefined> {
     if (this.#stopped) throw new HearsayError('cancelled', 'this peer is stopping');
     const { dials } = this.#most;
     if (this.#attempts >= dials) throw new HearsayError('limit', `over ${dials} connections being dialled`);
     this.#attempts++;
     try {
       const socket = await this.#transport.connect(to, DIAL_MS, signal);
-      this.#count(socket);
+      this.#count(socket, plainHost(socket.remoteAddress ?? ''));
       this.#greeting.add(socket);
       try {
-        return await this.#greet(socket, true, expected);
+        return await this.#greet(socket, greeting);
       } finally {
         this.#greeting.delete(socket);
       }
@@ -179,27 +211,31 @@ export class Links {
   }
 
   #accept(socket: Socket): void {
-    const host = plainHost(socket.remoteAddress ?? '');
+    this.#welcome(socket, { dialled: false }, plainHost(socket.remoteAddress ?? '')).catch(() => {
+      // A stranger who does not finish the handshake is none of our business; the socket is gone.
+    });
+  }
+
+  /** @param host by which it is counted */
+  async #welcome(socket: Socket, greeting: Greeting, host: string): Promise<Link | undefined> {
     // Beyond what one address may have, a newcomer is turned away at once, which costs next to nothing.
     const isFull = (this.#byAddress.get(host) ?? 0) >= this.#most.perAddress;
     socket.on('error', () => {});
     if (this.#stopped || isFull) {
       socket.destroy();
-      return;
+      throw new HearsayError('limit', `over ${this.#most.perAddress} connections of one address`);
     }
     this.#doorway.enter(socket, host);
-    this.#greet(socket, false, undefined, this.#doorway.turn(socket, host))
-      .then(() => {
-        this.#doorway.leave(socket, host);
-        this.#count(socket);
-      })
-      .catch(() => {
-        // A stranger who does not finish the handshake is none of our business; the socket is gone.
-      });
+    const link = await this.#greet(socket, greeting, this.#doorway.turn(socket, host));
+    // Who only looked stands there until it has gone.
+    if (!link) return undefined;
+    this.#doorway.leave(socket, host);
+    this.#count(socket, host);
+    return link;
   }
 
   /** @param turn when it may begin; the time runs from now on */
-  async #greet(socket: Socket, dialled: boolean, expected: PeerId | undefined, turn?: Promise<void>): Promise<Link> {
+  async #greet(socket: Socket, greeting: Greeting, turn?: Promise<void>): Promise<Link | undefined> {
     let isLate = false;
     // One time for all of it: who is slow in TLS has less left for the rest.
     const timer = setTimeout(() => {
@@ -208,9 +244,8 @@ export class Links {
     }, HANDSHAKE_MS);
     try {
       await turn;
-      const stream = await this.#transport.secure(socket, dialled);
-      const admit = (link: Link) => this.#admit(link);
-      return await shakeHands(stream, dialled, expected, this.#settings, this.#linkHandlers, admit);
+      const stream = await this.#transport.secure(socket, greeting.dialled);
+      return await shakeHands(stream, greeting, this.#settings, this.#linkHandlers, this.#door);
     } catch (thrown) {
       throw isLate ? new HearsayError('unreachable', 'no handshake in time') : thrown;
     } finally {
@@ -222,9 +257,8 @@ export class Links {
     return this.#stopping.signal.aborted;
   }
 
-  #count(socket: Socket): void {
+  #count(socket: Socket, host: string): void {
     if (socket.destroyed) return;
-    const host = plainHost(socket.remoteAddress ?? '');
     this.#byAddress.set(host, (this.#byAddress.get(host) ?? 0) + 1);
     socket.once('close', () => {
       const left = (this.#byAddress.get(host) ?? 1) - 1;
@@ -232,6 +266,21 @@ export class Links {
       else this.#byAddress.delete(host);
     });
   }
+
+  readonly #door: Door = {
+    isRival: (peer, instance) => {
+      const link = this.#links.get(peer);
+      return link?.open === true && !isSame(link.instance, instance);
+    },
+    settle: async (peer, instance) => {
+      const first = this.#links.get(peer);
+      if (!first?.open || isSame(first.instance, instance)) return;
+      if (await this.#rivals.stays(first, instance)) {
+        throw new HearsayError('id-taken', 'another process that runs with a copy of the same key is connected');
+      }
+    },
+    admit: (link) => this.#admit(link),
+  };
 
   /** Takes a new link in, or gives the one that is kept instead of it. */
   #admit(link: Link): Link {
@@ -244,8 +293,12 @@ export class Links {
     if (before?.open) {
       const me = this.#settings.identity.id;
       const smallerDialled = (l: Link) => l.dialled === me < l.peer;
-      const atOnce = performance.now() - before.openedAt < AT_ONCE_MS && before.dialled !== link.dialled;
-      if (atOnce && smallerDialled(before)) {
+      const isYoung = performance.now() - before.openedAt < AT_ONCE_MS;
+      // A process that was started anew knows nothing of the connection that was.
+      const atOnce = isYoung && before.dialled !== link.dialled && isSame(before.instance, link.instance);
+      // Of one that somebody passes on and one that nobody does, both keep the better.
+      const isBetter = before.tunnelled === link.tunnelled ? smallerDialled(before) : link.tunnelled;
+      if (atOnce && isBetter) {
         // Both sides keep that one; who dialled the other closes it.
         const surplus = () => link.close(new HearsayError('cancelled', 'dialled by both sides at once'));
         if (link.dialled) surplus();
@@ -305,18 +358,8 @@ export class Links {
   }
 }
 
-/** Waits, or rejects as soon as nobody waits for it any more. */
-function delay(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const onAbort = () => {
-      clearTimeout(timer);
-      reject(new HearsayError('unreachable', 'not tried'));
-    };
-    const timer = setTimeout(() => {
-      signal.removeEventListener('abort', onAbort);
-      resolve();
-    }, ms);
-    if (signal.aborted) onAbort();
-    else signal.addEventListener('abort', onAbort, { once: true });
-  });
+/** What is no probe comes to a link. */
+function linked(link: Link | undefined): Link {
+  if (!link) throw new HearsayError('unreachable', 'only a probe');
+  return link;
 }

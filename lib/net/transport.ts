@@ -86,6 +86,22 @@ const EXPORTER = 'EXPORTER-hearsay-1';
 /** What a client calls its key by, in plain sight: no more than which of the two kinds of group it takes this for. */
 const NAMES = { open: 'hearsay open', private: 'hearsay private' };
 
+/** What keeps a connection from being made, by the system's code. */
+const CONNECTING: Record<string, string> = {
+  ECONNREFUSED: 'nothing listens there',
+  EHOSTUNREACH: 'no way leads there',
+  ENETUNREACH: 'no way leads there',
+  ETIMEDOUT: 'no answer',
+  ENOTFOUND: 'there is no host of that name',
+  EAI_AGAIN: 'its name cannot be looked up now',
+};
+
+/** Why a port cannot be listened on, by the system's code. */
+const LISTENING: Record<string, string> = {
+  EADDRINUSE: 'another program has it',
+  EACCES: 'the system does not allow it',
+};
+
 /** What the other side's alert means, by OpenSSL's name of it. */
 function refusal(error: NodeJS.ErrnoException, isPrivate: boolean): HearsayError {
   // Its key of the same kind gives another binder; of a key by the other name it knows nothing.
@@ -133,14 +149,16 @@ export function tlsTransport(group: GroupKeys): Transport {
           clearTimeout(timer);
           signal.removeEventListener('abort', onAbort);
         };
-        const fail = (why: string) => {
+        const fail = (why: string, cause?: Error) => {
           end();
           socket.destroy();
-          reject(new HearsayError('unreachable', `${formatEndpoint({ host, port })}: ${why}`));
+          reject(new HearsayError('unreachable', `${formatEndpoint({ host, port })}: ${why}`, { cause }));
         };
         const timer = setTimeout(() => fail('no answer'), timeout);
         const onAbort = () => fail('given up');
-        socket.once('error', (error) => fail(error.message));
+        socket.once('error', (error: NodeJS.ErrnoException) =>
+          fail(CONNECTING[error.code ?? ''] ?? error.message, error),
+        );
         if (signal.aborted) return onAbort();
         signal.addEventListener('abort', onAbort);
         socket.once('connect', () => {
@@ -159,7 +177,9 @@ export function tlsTransport(group: GroupKeys): Transport {
       } catch (thrown) {
         const { code, message } = thrown as NodeJS.ErrnoException;
         if (code === 'EADDRINUSE' || code === 'EACCES') {
-          throw new HearsayError('port-taken', `TCP port ${port} cannot be used: ${message}`, { cause: thrown });
+          throw new HearsayError('port-taken', `TCP port ${port} cannot be used: ${LISTENING[code] ?? message}`, {
+            cause: thrown,
+          });
         }
         // A host without IPv6.
         return await listenOn(port, '0.0.0.0', onSocket).catch((second: Error) => {

@@ -1,6 +1,6 @@
 /** Addresses as people write them. */
 import { isIPv4, isIPv6 } from 'node:net';
-import type { Endpoint } from '../endpoint.js';
+import { type Endpoint, formatEndpoint } from '../endpoint.js';
 import { HearsayError } from '../errors.js';
 
 function readPort(text: string, whole: string): number {
@@ -26,6 +26,14 @@ export function parseHostPort(text: string, defaultPort: number): Endpoint {
     throw new HearsayError('usage', `${text}: not HOST, HOST:PORT or [IPv6]:PORT`);
   }
   return { host, port: port === undefined ? defaultPort : readPort(port, text) };
+}
+
+/**
+ * Writes an endpoint as parseHostPort reads it, as shortly as that goes.
+ * @param defaultPort the port that need not be written
+ */
+export function formatHostPort(endpoint: Endpoint, defaultPort: number): string {
+  return endpoint.port === defaultPort ? endpoint.host : formatEndpoint(endpoint);
 }
 
 /**

@@ -1,8 +1,8 @@
 /**
- * What this peer offers: its shares, kept as the disk is, hashed in the background, opened to be served.
+ * What this peer offers: its shares, which come and go, kept as the disk is, hashed in the background, opened to be served.
  * Owns the tree of entries, the watchers, the threads; uses the store and does not close it. Always true: what is told
- * by onChanges, in order, makes up what find and byId know; an id belongs to the state in which a file was last seen.
- * Called by the peer.
+ * by onChanges, in order, makes up what find and byId know; an id belongs to the state in which a file was last seen; of a
+ * share that was removed, or is not there, nothing is found. Called by the peer.
  */
 import { realpath } from 'node:fs/promises';
 import { asHearsayError, HearsayError } from '../errors.js';
@@ -38,6 +38,8 @@ const RESCAN_MS = 600_000;
 const WATCH_MS = 150;
 /** Hashes that are put together to an id here, in some 10 ms; more are in the thread. */
 const IDENTIFY_MAX = 8192;
+/** Milliseconds of withdrawing at a time, before others have a turn. */
+const SLICE_MS = 5;
 /** How often a file that changes is hashed anew for one who waits. */
 const HASH_TRIES = 4;
 /** Different warnings remembered, so that none is repeated at every scan. */
@@ -52,6 +54,8 @@ export interface CatalogueOptions {
   /** A file was read and has this content id now. Not called for what was remembered. */
   onHashed(path: string, id: string): void;
   onWarning(message: string): void;
+  /** A share is not there, and why, and so nothing of it is offered; undefined: it is there again. */
+  onAway?(share: ShareState, why: string | undefined): void;
   /** Milliseconds between looks at everything although the system told of no change; 10 minutes by default. */
   rescanMs?: number;
   /** Files and folders never shared although they are within a share, absolute: hearsay's own state. */
@@ -75,12 +79,14 @@ export interface SmallFile {
 export class Catalogue {
   readonly #options: CatalogueOptions;
   readonly #now: () => number;
-  readonly #shares: ShareState[];
+  readonly #shares = new Map<string, ShareState>();
   readonly #tree: Tree;
   readonly #pool = new DiskPool();
   readonly #looks: Looks;
   readonly #hasher: Hasher<Entry>;
   readonly #watches = new Map<string, ShareWatch>();
+  /** Shares that are being withdrawn. */
+  readonly #clearing = new Map<ShareState, Promise<void>>();
   readonly #notes = new Notes();
   /** Who waits for an entry to be hashed, or not. */
   readonly #waiting = new Map<Entry, (() => void)[]>();
@@ -102,7 +108,6 @@ export class Catalogue {
     checkNames(options.shares);
     this.#options = options;
     this.#now = options.now ?? Date.now;
-    this.#shares = options.shares.map((share) => ({ ...share, files: 0, bytes: 0, hashed: 0 }));
     this.scanned = new Promise((resolve) => {
       this.#scanned = resolve;
     });
@@ -112,19 +117,17 @@ export class Catalogue {
       emptied: (path) => this.#looks.look(path, true),
       gone: (share, path) => this.#watches.get(share.name)?.gone(path),
     });
-    this.#looks = new Looks(
-      {
-        pool: this.#pool,
-        tree: this.#tree,
-        never: [...(options.never ?? [])],
-        now: this.#now,
-        offer: (share, found, scan) => this.#offer(share, found, scan),
-        folder: (share, path, identity) => this.#watches.get(share.name)?.folder(path, identity) ?? false,
-        warn: (message) => this.#warn(message),
-        calm: () => this.#checkIdle(),
-      },
-      this.#shares,
-    );
+    this.#looks = new Looks({
+      pool: this.#pool,
+      tree: this.#tree,
+      never: [...(options.never ?? [])],
+      now: this.#now,
+      present: (share) => this.#present(share),
+      offer: (share, found, scan) => this.#offer(share, found, scan),
+      folder: (share, path, identity) => this.#watches.get(share.name)?.folder(path, identity) ?? false,
+      warn: (message) => this.#warn(message),
+      calm: () => this.#checkIdle(),
+    });
     this.#hasher = new Hasher<Entry>(
       this.#pool,
       {
@@ -143,26 +146,48 @@ export class Catalogue {
       noted: (entry, signature, chunk, hash) => this.#noted(entry, signature, chunk, hash),
       closed: (entry) => this.#notes.closed(entry),
     };
+    for (const share of options.shares) this.#enter(share);
   }
 
   /** Begins to watch and to scan; does not wait for the scan. */
   async start(): Promise<void> {
     this.#started = true;
-    const begun = this.#shares.map((share) => this.#watch(share));
-    await Promise.all(begun.map(({ watching }) => watching));
+    const begun = await Promise.all([...this.#shares.values()].map((share) => this.#begin(share)));
     if (this.#stopped) return;
-    const scans = this.#shares.map(async (share, i) => {
-      await this.#looks.all(share);
-      // What happened before there was a watcher was not told.
-      if (begun[i].late()) void begun[i].watched.then(() => this.#looks.all(share));
-    });
-    void Promise.all(scans).then(() => {
+    void Promise.all(begun.map((scan) => scan())).then(() => {
       this.#changes.flush();
       this.#scanDone = true;
       this.#scanned();
       if (!this.#stopped) this.#hasher.release();
       this.#checkIdle();
     });
+  }
+
+  /**
+   * Shares one thing more. Resolves when it is watched; its scan goes on behind.
+   * @throws HearsayError `usage` where its name is taken
+   */
+  async add(spec: ShareSpec): Promise<void> {
+    checkNames([...this.#shares.values(), spec]);
+    const share = this.#enter(spec);
+    if (!this.#started || this.#stopped) return;
+    const scan = await this.#begin(share);
+    void scan();
+  }
+
+  /**
+   * Shares something no more. None of it is found any more when this returns; resolves when all of it is withdrawn, and
+   * its name may be used again.
+   */
+  async remove(name: string): Promise<void> {
+    const share = this.#shares.get(name);
+    if (!share) return;
+    this.#shares.delete(name);
+    this.#looks.remove(share);
+    const watch = this.#watches.get(name);
+    this.#watches.delete(name);
+    await Promise.all([this.#clear(share), watch?.stop()]);
+    this.#checkIdle();
   }
 
   /** Resolves when nothing is left to look at or to hash, young files included; at once when it is stopped. */
@@ -174,7 +199,7 @@ export class Catalogue {
   }
 
   shares(): ShareState[] {
-    return this.#shares.map((share) => ({ ...share }));
+    return [...this.#shares.values()].map((share) => ({ ...share }));
   }
 
   /** The file offered under a path on the wire. */
@@ -187,7 +212,8 @@ export class Catalogue {
   byId(id: string, fits: (entry: Entry) => boolean = () => true): Entry | undefined {
     let found: Entry | undefined;
     for (const entry of this.#tree.allById(id)) {
-      if (!fits(entry)) continue;
+      // One that is being withdrawn is known by its id for a moment longer.
+      if (this.#tree.file(entry.path) !== entry || !fits(entry)) continue;
       if (!entry.share.for) return entry;
       found ??= entry;
     }
@@ -299,12 +325,74 @@ export class Catalogue {
     for (const done of this.#idle.splice(0)) done();
   }
 
+  #enter(spec: ShareSpec): ShareState {
+    const share: ShareState = { ...spec, files: 0, bytes: 0, hashed: 0 };
+    this.#shares.set(share.name, share);
+    this.#looks.add(share);
+    return share;
+  }
+
+  /** Whether it is shared still: another one may have its name by now. */
+  #has(share: ShareState): boolean {
+    return !this.#stopped && this.#shares.get(share.name) === share;
+  }
+
+  /** Begins to watch a share; resolves to what has it looked through. */
+  async #begin(share: ShareState): Promise<() => Promise<void>> {
+    const { watching, watched, late } = this.#watch(share);
+    await watching;
+    return async () => {
+      if (!this.#has(share)) return;
+      await this.#looks.all(share);
+      // What happened before there was a watcher was not told.
+      if (late()) void watched.then(() => this.#looks.all(share));
+    };
+  }
+
+  /** Whether a share is there, and all of what it was before is withdrawn where that was another. */
+  async #present(share: ShareState): Promise<boolean> {
+    await this.#clearing.get(share);
+    return (await this.#watches.get(share.name)?.present()) ?? false;
+  }
+
+  #away(share: ShareState, why: string | undefined): void {
+    if (!this.#has(share)) return;
+    if (why === undefined) delete share.away;
+    else {
+      share.away = why;
+      this.#looks.halt(share);
+      void this.#clear(share);
+    }
+    this.#options.onAway?.(share, why);
+  }
+
+  /** Withdraws all of a share, and tells of it at once. */
+  #clear(share: ShareState): Promise<void> {
+    const before = this.#clearing.get(share);
+    const work = (async () => {
+      if (before) await before;
+      let began = performance.now();
+      for (const _ of this.#tree.clear(share.name)) {
+        if (performance.now() - began < SLICE_MS) continue;
+        await new Promise(setImmediate);
+        if (this.#stopped) return;
+        began = performance.now();
+      }
+      this.#changes.flush();
+    })();
+    this.#clearing.set(share, work);
+    return work.finally(() => {
+      if (this.#clearing.get(share) === work) this.#clearing.delete(share);
+    });
+  }
+
   #watch(share: ShareState) {
     const watch = new ShareWatch(
       share,
       {
         look: (path, sudden) => this.#looks.look(path, sudden),
         all: () => this.#looks.all(share),
+        away: (why) => this.#away(share, why),
         warn: (message) => this.#warn(message),
       },
       { ...this.#options.watch, rescanMs: this.#options.rescanMs ?? RESCAN_MS },
@@ -333,7 +421,7 @@ export class Catalogue {
   /** Files are in a state that is to be offered: with what is remembered of them, else to be hashed. */
   async #offer(share: ShareState, found: Found[], scan: number): Promise<void> {
     const remembered = await this.#options.store?.getMany(found.map(({ signature }) => signature));
-    if (this.#stopped) return;
+    if (!this.#has(share) || share.away !== undefined || this.#clearing.has(share)) return;
     found.forEach((one, i) => {
       const known = remembered?.[i];
       const fits = known?.hashes.length === chunkCount(one.size) * HASH_BYTES;

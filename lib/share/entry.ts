@@ -9,6 +9,10 @@ export interface ShareSpec {
   name: string;
   /** Names or ids of the only peers that may see it; undefined where everyone may. */
   for?: readonly string[];
+  /** Patterns of the only files that are offered, see Chosen; undefined where all are. */
+  only?: readonly string[];
+  /** Patterns of files and folders that are not. */
+  exclude?: readonly string[];
 }
 
 /** A share and what is offered of it. */
@@ -17,6 +21,8 @@ export interface ShareState extends ShareSpec {
   bytes: number;
   /** Files whose content id is known. */
   hashed: number;
+  /** Why nothing of it is offered: it is not there now. Not set while it is. */
+  away?: string;
 }
 
 /** One offered file. Small: there may be a million. Changed by the tree alone. */

@@ -70,7 +70,8 @@ class Queue<V> {
   shift(): V | undefined {
     if (this.#at === this.#items.length) return undefined;
     const item = this.#items[this.#at++];
-    if (this.#at > 1024 && this.#at * 2 > this.#items.length) {
+    // What was taken is not held on to.
+    if (this.#at === this.#items.length || (this.#at > 1024 && this.#at * 2 > this.#items.length)) {
       this.#items = this.#items.slice(this.#at);
       this.#at = 0;
     }

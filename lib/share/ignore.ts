@@ -10,7 +10,7 @@ import { IGNORE_FILE_MAX } from '../limits.js';
 export const IGNORE_FILE = '.hearsayignore';
 
 // The file systems of these two take names that differ by case for one.
-const FOLDED = process.platform === 'win32' || process.platform === 'darwin';
+export const FOLDED = process.platform === 'win32' || process.platform === 'darwin';
 
 /** All rules that hold in one folder. Immutable. */
 export class Rules {

@@ -1,7 +1,8 @@
 /**
  * Looks at the disk and brings the tree up to it: the first scan, what the watchers tell of, what has to settle.
  * Owns what waits to be looked at, and the links of each share. Always true: one walk at a time; a path that is told
- * of while it is walked is looked at again afterwards. Called by the catalogue.
+ * of while it is walked is looked at again afterwards; of a share that was let go nothing comes any more. Called by the
+ * catalogue.
  */
 
 import { LOOKS_MAX } from '../limits.js';
@@ -27,6 +28,8 @@ export interface LooksOptions {
   never: string[];
   /** Milliseconds since 1970. */
   now(): number;
+  /** Whether a share is there at all: where it is not, what was in it says nothing of what was deleted. */
+  present(share: ShareState): Promise<boolean>;
   /** Files in a state that is to be offered now. */
   offer(share: ShareState, found: Found[], scan: number): Promise<void>;
   /** A folder was found; returns whether it is to be looked at again. */
@@ -44,6 +47,8 @@ interface Desk {
   links: Map<string, { target: string; folder: string | undefined }>;
   /** Called when all was looked at: those who wait for the next walk, and for the one that is under way. */
   waiting: (() => void)[];
+  /** Ends the walk through it that is under way. */
+  abort: AbortController;
 }
 
 const isBelow = (path: string, folder: string) =>
@@ -53,17 +58,44 @@ export class Looks {
   readonly #options: LooksOptions;
   readonly #desks = new Map<string, Desk>();
   readonly #settle = new Settle();
-  readonly #abort = new AbortController();
+  #stopped = false;
   #scan = 0;
   #gather: NodeJS.Timeout | undefined;
   #settling: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;
 
-  constructor(options: LooksOptions, shares: ShareState[]) {
+  constructor(options: LooksOptions) {
     this.#options = options;
-    for (const share of shares) {
-      this.#desks.set(share.name, { share, paths: new Set(), links: new Map(), waiting: [] });
-    }
+  }
+
+  /** Takes on a share; its name is free. */
+  add(share: ShareState): void {
+    const abort = new AbortController();
+    this.#desks.set(share.name, { share, paths: new Set(), links: new Map(), waiting: [], abort });
+  }
+
+  /** Ends the walk through a share, and forgets what was to be looked at in it. */
+  halt(share: ShareState): void {
+    const desk = this.#desk(share);
+    if (!desk) return;
+    desk.abort.abort();
+    desk.abort = new AbortController();
+    desk.paths.clear();
+    desk.links.clear();
+    this.#settle.forget(share.name);
+    for (const done of desk.waiting.splice(0)) done();
+    if (this.isCalm) this.#options.calm();
+  }
+
+  /** Lets go of a share. */
+  remove(share: ShareState): void {
+    const desk = this.#desk(share);
+    if (!desk) return;
+    this.#desks.delete(share.name);
+    desk.abort.abort();
+    this.#settle.forget(share.name);
+    for (const done of desk.waiting.splice(0)) done();
+    if (this.isCalm) this.#options.calm();
   }
 
   /** Whether nothing is to be looked at, now or a little later. */
@@ -74,7 +106,7 @@ export class Looks {
   /** Has a path looked at soon, and the links that lead to it. */
   look(path: string, sudden: boolean): void {
     const desk = this.#desks.get(path.split('/', 1)[0]);
-    if (!desk || this.#abort.signal.aborted) return;
+    if (!desk || this.#stopped) return;
     // A file that is being written to is looked at when it may be still, not at every word of it.
     if (!sudden && this.#settle.isWaiting(path)) return;
     this.#want(desk, path);
@@ -85,10 +117,10 @@ export class Looks {
     this.#gather ??= setTimeout(() => this.#begin(), GATHER_MS);
   }
 
-  /** Looks at a whole share. Resolves when that is done, or everything was stopped. */
+  /** Looks at a whole share. Resolves when that is done, or everything was stopped, or it was let go. */
   all(share: ShareState): Promise<void> {
-    const desk = this.#desks.get(share.name)!;
-    if (this.#abort.signal.aborted) return Promise.resolve();
+    const desk = this.#desk(share);
+    if (!desk || this.#stopped) return Promise.resolve();
     desk.paths.clear();
     desk.paths.add(share.name);
     return new Promise((resolve) => {
@@ -98,11 +130,18 @@ export class Looks {
   }
 
   async stop(): Promise<void> {
-    this.#abort.abort();
+    this.#stopped = true;
+    for (const desk of this.#desks.values()) desk.abort.abort();
     clearTimeout(this.#gather);
     clearTimeout(this.#settling);
     await this.#running;
     for (const desk of this.#desks.values()) for (const done of desk.waiting.splice(0)) done();
+  }
+
+  /** Of this very share: another one may have its name by now. */
+  #desk(share: ShareState): Desk | undefined {
+    const desk = this.#desks.get(share.name);
+    return desk?.share === share ? desk : undefined;
   }
 
   #want(desk: Desk, path: string): void {
@@ -117,10 +156,10 @@ export class Looks {
   #begin(): void {
     clearTimeout(this.#gather);
     this.#gather = undefined;
-    if (this.#abort.signal.aborted) return;
+    if (this.#stopped) return;
     this.#running ??= this.#run().finally(() => {
       this.#running = undefined;
-      if (this.#abort.signal.aborted) return;
+      if (this.#stopped) return;
       if ([...this.#desks.values()].some((desk) => desk.paths.size > 0)) this.#begin();
       else if (this.isCalm) this.#options.calm();
     });
@@ -128,7 +167,7 @@ export class Looks {
 
   async #run(): Promise<void> {
     for (const desk of this.#desks.values()) {
-      if (desk.paths.size === 0 || this.#abort.signal.aborted) continue;
+      if (desk.paths.size === 0 || this.#stopped) continue;
       const paths = [...desk.paths];
       desk.paths.clear();
       const waiting = desk.waiting.splice(0);
@@ -145,20 +184,24 @@ export class Looks {
 
   async #walk(desk: Desk, paths: string[]): Promise<void> {
     const { share } = desk;
+    const { signal } = desk.abort;
+    if (!(await this.#options.present(share)) || signal.aborted) return;
     const number = ++this.#scan;
     const within = (path: string) => paths.some((one) => isBelow(path, one));
     const links: Link[] = [];
     let again = false;
     const kept = [...desk.links].filter(([link]) => !within(link));
     const taken = kept.flatMap(([link, { folder }]): [string, string][] => (folder ? [[folder, link]] : []));
-    const job = { name: share.name, root: share.path, paths, taken, never: this.#options.never };
+    const { only, exclude } = share;
+    const job = { name: share.name, root: share.path, paths, taken, never: this.#options.never, only, exclude };
     const take = async (finds: Finds) => {
       links.push(...finds.links);
       for (const warning of finds.warnings) this.#options.warn(warning);
-      again = (await this.#take(share, finds.found, number)) || again;
+      again = (await this.#take(share, finds.found, number, signal)) || again;
     };
-    if (!(await scan(this.#options.pool, job, take, this.#abort.signal))) return;
-    for (const path of paths) await this.#sweep(path, number);
+    if (!(await scan(this.#options.pool, job, take, signal))) return;
+    for (const path of paths) await this.#sweep(path, number, signal);
+    if (signal.aborted) return;
 
     const before = desk.links;
     desk.links = new Map(kept);
@@ -170,13 +213,13 @@ export class Looks {
     if (again) for (const path of paths) this.#want(desk, path);
   }
 
-  async #take(share: ShareState, found: Found[], number: number): Promise<boolean> {
+  async #take(share: ShareState, found: Found[], number: number, signal: AbortSignal): Promise<boolean> {
     const { tree, now } = this.#options;
     const ready: Found[] = [];
     const folders: Found[] = [];
     for (const one of found) {
       const { path, signature, changed } = one;
-      if (one.kind === 'folder') {
+      if (one.kind === 'folder' || one.kind === 'hollow') {
         folders.push(one);
         continue;
       }
@@ -187,23 +230,26 @@ export class Looks {
       if (!same && this.#settle.see(path, signature, changed, now())) ready.push(one);
     }
     if (ready.length > 0) await this.#options.offer(share, ready, number);
+    if (signal.aborted) return false;
     // Folders after what is in them, so that none seems empty.
     let again = false;
-    for (const { path, signature, changed, mtime } of folders) {
+    for (const { path, kind, signature, changed, mtime } of folders) {
       again = this.#options.folder(share, path, identityOf(signature)) || again;
       const folder = tree.folder(share, path, mtime, number);
-      if (folder.children.size > 0 || folder.offered) this.#settle.calm(path);
+      if (kind === 'hollow') tree.hide(folder);
+      if (kind === 'hollow' || folder.children.size > 0 || folder.offered) this.#settle.calm(path);
       else if (this.#settle.see(path, signature, changed, now())) tree.offer(folder);
     }
     return again;
   }
 
-  async #sweep(path: string, number: number): Promise<void> {
+  async #sweep(path: string, number: number, signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return;
     let began = performance.now();
     for (const _ of this.#options.tree.sweep(path, number)) {
       if (performance.now() - began < SLICE_MS) continue;
       await new Promise(setImmediate);
-      if (this.#abort.signal.aborted) return;
+      if (signal.aborted) return;
       began = performance.now();
     }
   }
@@ -211,7 +257,7 @@ export class Looks {
   #settleLater(): void {
     clearTimeout(this.#settling);
     const next = this.#settle.next();
-    if (next === undefined || this.#abort.signal.aborted) return;
+    if (next === undefined || this.#stopped) return;
     this.#settling = setTimeout(
       () => {
         for (const path of this.#settle.due(this.#options.now())) {

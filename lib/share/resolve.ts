@@ -1,42 +1,84 @@
+/**
+ * What is to be shared, as people say it, checked and named: one by one, and together.
+ * Owns nothing. Always true: what passes has a name that can go on the wire, and its patterns can be read. Called by who
+ * starts a peer, and by who changes its shares.
+ */
 import { access, constants, opendir, realpath, stat } from 'node:fs/promises';
 import { basename, resolve, sep } from 'node:path';
 import { HearsayError } from '../errors.js';
-import { ALLOWED_MAX } from '../limits.js';
+import { ALLOWED_MAX, SHARES_MAX } from '../limits.js';
 import { printable, segmentFault } from '../names.js';
+import { Chosen } from './chosen.js';
 import type { ShareSpec } from './entry.js';
 
-/** A path to share as a person gives it, how to call it, and for whom it is where not for everyone. */
-export type SharePath = string | { path: string; as?: string | undefined; for?: readonly string[] | undefined };
+/**
+ * A path to share as a person gives it, how to call it, for whom it is where not for everyone, and which files of it where
+ * not all: see Chosen.
+ */
+export type SharePath =
+  | string
+  | {
+      path: string;
+      as?: string | undefined;
+      for?: readonly string[] | undefined;
+      only?: readonly string[] | undefined;
+      exclude?: readonly string[] | undefined;
+    };
 
 /**
  * Checks what is to be shared, and names it.
  * @param paths files and folders, absolute or relative to `cwd`
  * @param cwd absolute
- * @throws HearsayError `not-readable` where a path is not there, cannot be read or is neither file nor folder; `usage`
- *   where it has no name that could be shared, two have the same, or one that is for some only lies within one that others
- *   may read too
+ * @param mayMiss whether a path that is not there is taken all the same: it may be on a disk that is to come
+ * @throws HearsayError `no-such-path`, `not-readable` where a path is not there, cannot be read or is neither file nor folder;
+ *   `usage` where it has no name that could be shared, two have the same, or one that is for some only lies within one that
+ *   others may read too; `limit` where there are too many
  */
-export async function resolveShares(paths: readonly SharePath[], cwd: string): Promise<ShareSpec[]> {
+export async function resolveShares(paths: readonly SharePath[], cwd: string, mayMiss = false): Promise<ShareSpec[]> {
   const specs: ShareSpec[] = [];
   for (const one of paths) {
-    const { path: given, as, for: named } = typeof one === 'string' ? { path: one } : one;
-    const path = resolve(cwd, given);
-    await checkReadable(path);
-    const name = as ?? basename(path);
-    const fault = segmentFault(name);
-    if (fault) {
-      const what = as === undefined ? `${printable(path)} cannot be shared under its own name` : 'cannot share as that';
-      throw new HearsayError('usage', `${what} (${fault}): name it with --as NAME`);
-    }
-    const whose = named && audience(path, named);
+    const spec = await resolveShare(one, cwd, mayMiss);
     // The same twice is once.
-    if (!specs.some((spec) => spec.path === path && spec.name === name && sameAudience(spec.for, whose))) {
-      specs.push({ path, name, ...(whose ? { for: whose } : {}) });
-    }
+    if (!specs.some((known) => isSameShare(known, spec))) specs.push(spec);
   }
+  await checkTogether(specs);
+  return specs;
+}
+
+/** The same for one, whatever else is shared. @throws as resolveShares */
+export async function resolveShare(one: SharePath, cwd: string, mayMiss = false): Promise<ShareSpec> {
+  const { path: given, as, for: named, only, exclude } = typeof one === 'string' ? { path: one } : one;
+  const path = resolve(cwd, given);
+  const isFile = await checkReadable(path, mayMiss);
+  const name = as ?? basename(path);
+  const fault = segmentFault(name);
+  if (fault) {
+    const what = as === undefined ? `${printable(path)} cannot be shared under its own name` : 'cannot share as that';
+    throw new HearsayError('usage', `${what} (${fault}): name it with --as NAME`);
+  }
+  const { isAll } = new Chosen({ only, exclude });
+  if (isFile && !isAll) {
+    throw new HearsayError('usage', `${printable(path)} is one file: patterns choose among the files of a folder`);
+  }
+  const spec: ShareSpec = { path, name };
+  if (named) spec.for = audience(path, named);
+  if (only && only.length > 0) spec.only = [...only];
+  if (exclude && exclude.length > 0) spec.exclude = [...exclude];
+  return spec;
+}
+
+/** Whether two are one: the same path under the same name, for the same peers, with the same files of it. */
+export function isSameShare(a: ShareSpec, b: ShareSpec): boolean {
+  const isSame = a.path === b.path && a.name === b.name;
+  return isSame && sameList(a.for, b.for) && sameList(a.only, b.only) && sameList(a.exclude, b.exclude);
+}
+
+/** Whether these can be shared at once. @throws HearsayError `usage`, `limit` as resolveShares */
+export async function checkTogether(specs: readonly ShareSpec[]): Promise<void> {
+  if (specs.length > SHARES_MAX)
+    throw new HearsayError('limit', `over ${SHARES_MAX} shares: share a folder around them`);
   checkNames(specs);
   await checkNested(specs);
-  return specs;
 }
 
 /** Names as they are compared, each once. */
@@ -49,14 +91,14 @@ function audience(path: string, named: readonly string[]): string[] {
   return [...names];
 }
 
-function sameAudience(a: readonly string[] | undefined, b: readonly string[] | undefined): boolean {
-  return a === b || (a?.length === b?.length && a?.every((name) => b?.includes(name)) === true);
+function sameList(a: readonly string[] | undefined, b: readonly string[] | undefined): boolean {
+  return a === b || (a?.length === b?.length && a?.every((text) => b?.includes(text)) === true);
 }
 
 /** A folder that is for some only would be read by others through a share around it. */
 async function checkNested(specs: readonly ShareSpec[]): Promise<void> {
   if (!specs.some((spec) => spec.for)) return;
-  const real = await Promise.all(specs.map(({ path }) => realpath(path)));
+  const real = await Promise.all(specs.map(({ path }) => realpath(path).catch(() => path)));
   for (const [i, inner] of specs.entries()) {
     for (const [j, outer] of specs.entries()) {
       if (i === j || !inner.for || !(real[i] === real[j] || real[i].startsWith(real[j] + sep))) continue;
@@ -82,14 +124,17 @@ export function checkNames(specs: readonly ShareSpec[]): void {
   }
 }
 
-async function checkReadable(path: string): Promise<void> {
+/** @returns whether it is one file */
+async function checkReadable(path: string, mayMiss: boolean): Promise<boolean> {
   try {
     const stats = await stat(path);
     if (stats.isDirectory()) await (await opendir(path)).close();
     else if (stats.isFile()) await access(path, constants.R_OK);
     else throw new HearsayError('not-readable', `cannot share ${printable(path)}: neither a file nor a folder`);
+    return stats.isFile();
   } catch (thrown) {
     if (thrown instanceof HearsayError) throw thrown;
+    if (mayMiss) return false;
     const code = (thrown as NodeJS.ErrnoException).code;
     const why = code === 'ENOENT' ? 'there is no such file or folder' : (code ?? String(thrown));
     const kind = code === 'ENOENT' || code === 'ENOTDIR' ? 'no-such-path' : 'not-readable';

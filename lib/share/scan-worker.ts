@@ -25,7 +25,7 @@ export type Link = [path: string, target: string, folder: string | undefined];
 export interface ScanBatch {
   paths: string[];
   signatures: string[];
-  /** 0 file, 1 executable, 2 folder. */
+  /** Places in KINDS. */
   kinds: Uint8Array;
   sizes: Float64Array;
   mtimes: Float64Array;
@@ -37,7 +37,7 @@ export interface ScanBatch {
   stopped: boolean;
 }
 
-export const KINDS = ['file', 'executable', 'folder'] as const;
+export const KINDS = ['file', 'executable', 'folder', 'hollow'] as const;
 
 export default function scanWorker({ job, port, flags }: ScanTask): void {
   let batch: Found[] = [];

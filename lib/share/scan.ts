@@ -16,14 +16,18 @@ import {
 import { join, relative, sep } from 'node:path';
 import { FILE_SIZE_MAX, PATH_DEPTH_MAX, PATH_MAX } from '../limits.js';
 import { printable, segmentFault } from '../names.js';
+import { Chosen } from './chosen.js';
 import { IGNORE_FILE, Rules, readIgnoreFile } from './ignore.js';
 import { changedAt, fileKind, mtimeOf, type Signature, signatureOf } from './signature.js';
 
-/** Something that may be offered. A folder comes after all that is in it, empty or not. */
+/**
+ * Something that may be offered. A folder comes after all that is in it, empty or not; a hollow one is not to be offered
+ * although it seems empty, as what is in it was not chosen.
+ */
 export interface Found {
   /** On the wire: `SHARE/relative/path`. */
   path: string;
-  kind: 'file' | 'executable' | 'folder';
+  kind: 'file' | 'executable' | 'folder' | 'hollow';
   /** Bytes; 0 for a folder. */
   size: number;
   /** Whole milliseconds. */
@@ -43,6 +47,9 @@ export interface ScanJob {
   taken: [string, string][];
   /** Files and folders never to be shared, absolute: hearsay's own state. */
   never: string[];
+  /** Patterns of what is chosen of it, and of what is not, see Chosen. */
+  only?: readonly string[];
+  exclude?: readonly string[];
 }
 
 export interface ScanSink {
@@ -62,6 +69,10 @@ interface Place {
   identity: string;
   parent: Place | undefined;
   depth: number;
+  /** Whether all in it is chosen. */
+  chosen: boolean;
+  /** Whether something in it was left out because it was not chosen. */
+  left: boolean;
   /** Where it really is, when a link led here. */
   real: { path: string; rules: Rules } | undefined;
 }
@@ -87,6 +98,7 @@ export class Scan {
   readonly #sink: ScanSink;
   readonly #root: string;
   readonly #never = new Set<string>();
+  readonly #chosen: Chosen;
   readonly #taken: Map<string, string>;
   /** Folders entered to look at something in them; undefined where they are not shared. */
   readonly #places = new Map<string, Place | undefined>();
@@ -99,6 +111,7 @@ export class Scan {
     this.#sink = sink;
     this.#root = realpathSync.native(job.root);
     this.#taken = new Map(job.taken);
+    this.#chosen = new Chosen(job);
     for (const path of job.never) {
       const stats = statSync(path, { bigint: true, throwIfNoEntry: false });
       if (stats) this.#never.add(identity(stats));
@@ -133,7 +146,8 @@ export class Scan {
 
   #all(): void {
     const stats = statSync(this.#root, { bigint: true });
-    if (stats.isFile()) this.#file(this.#root, '', stats);
+    // The files of a folder were chosen: a file in its place is none of them.
+    if (stats.isFile() && this.#chosen.isAll) this.#file(this.#root, '', stats);
     const root = this.#enter('');
     if (root) this.#walk(root, stats);
   }
@@ -149,8 +163,17 @@ export class Scan {
   #rootPlace(): Place | undefined {
     const stats = statSync(this.#root, { bigint: true });
     if (!stats.isDirectory()) return undefined;
-    const root = { file: this.#root, path: '', rules: Rules.none, identity: identity(stats), depth: 1 };
-    return this.#withRules({ ...root, parent: undefined, real: undefined });
+    return this.#withRules({
+      file: this.#root,
+      path: '',
+      rules: Rules.none,
+      identity: identity(stats),
+      parent: undefined,
+      depth: 1,
+      chosen: !this.#chosen.isSome,
+      left: false,
+      real: undefined,
+    });
   }
 
   #step(path: string): Place | undefined {
@@ -177,8 +200,21 @@ export class Scan {
   }
 
   #ignored(place: Place, name: string, isFolder: boolean): boolean {
-    if (place.rules.ignores(below(place.path, name), isFolder)) return true;
-    return place.real?.rules.ignores(below(place.real.path, name), isFolder) ?? false;
+    const path = below(place.path, name);
+    // Where a link leads is left out under the link's name too.
+    const real = place.real && { path: below(place.real.path, name), rules: place.real.rules };
+    if (this.#chosen.excludes(path, isFolder) || (real && this.#chosen.excludes(real.path, isFolder))) {
+      place.left = true;
+      return true;
+    }
+    return place.rules.ignores(path, isFolder) || (real?.rules.ignores(real.path, isFolder) ?? false);
+  }
+
+  /** Whether a file is one of those that were chosen. */
+  #wanted(place: Place, name: string): boolean {
+    if (place.chosen || this.#chosen.selects(below(place.path, name), false)) return true;
+    place.left = true;
+    return false;
   }
 
   #child(parent: Place, name: string, stats: BigIntStats): Place | undefined {
@@ -190,6 +226,8 @@ export class Scan {
       identity: identity(stats),
       parent,
       depth: parent.depth + 1,
+      chosen: parent.chosen || this.#chosen.selects(below(parent.path, name), true),
+      left: false,
       real: parent.real && { path: below(parent.real.path, name), rules: parent.real.rules },
     });
   }
@@ -225,7 +263,8 @@ export class Scan {
     for (const entry of entries) this.#visit(place, entry.name, entry);
     const path = place.path === '' ? this.#job.name : `${this.#job.name}/${place.path}`;
     const times = { mtime: mtimeOf(stats), changed: changedAt(stats), signature: signatureOf(stats) };
-    this.#sink.found({ path, kind: 'folder', size: 0, ...times });
+    const kind = place.chosen && !place.left ? 'folder' : 'hollow';
+    this.#sink.found({ path, kind, size: 0, ...times });
   }
 
   /** Leaves out the names that are not UTF-8: read as text they would be other names, perhaps another file's. */
@@ -257,7 +296,7 @@ export class Scan {
       } else if (stats?.isDirectory()) {
         const child = this.#child(place, name, stats);
         if (child) this.#walk(child, stats);
-      } else if (stats?.isFile() && !(!entry && this.#ignored(place, name, false))) {
+      } else if (stats?.isFile() && !(!entry && this.#ignored(place, name, false)) && this.#wanted(place, name)) {
         this.#file(file, below(place.path, name), stats);
       }
     } catch (thrown) {
@@ -289,7 +328,7 @@ export class Scan {
     const target = this.#target(place, name);
     if (!target) return;
     if (target.stats.isFile()) {
-      if (this.#ignored(place, name, false)) return;
+      if (this.#ignored(place, name, false) || !this.#wanted(place, name)) return;
       this.#report(place, name, target.path, undefined);
       this.#file(target.file, below(place.path, name), target.stats);
     } else if (target.stats.isDirectory()) {
@@ -322,6 +361,8 @@ export class Scan {
       identity: key,
       parent: place,
       depth: place.depth + 1,
+      chosen: place.chosen || this.#chosen.selects(path, true),
+      left: false,
       real: { path: target.path, rules: target.rules },
     });
   }
@@ -343,6 +384,7 @@ export class Scan {
     if (!home || own.startsWith('.')) return undefined;
     const stats = statSync(file, { bigint: true });
     if (this.#never.has(identity(stats)) || home.rules.ignores(path, stats.isDirectory())) return undefined;
+    if (this.#chosen.excludes(path, stats.isDirectory())) return undefined;
     return { file, path, stats, rules: home.rules };
   }
 }

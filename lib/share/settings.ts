@@ -10,7 +10,7 @@ import envPaths from 'env-paths';
 import { parse, TomlError } from 'smol-toml';
 import { z } from 'zod';
 import { HearsayError } from '../errors.js';
-import { ALLOWED_MAX, NAME_MAX } from '../limits.js';
+import { ALLOWED_MAX, NAME_MAX, PATTERN_MAX, PATTERNS_MAX } from '../limits.js';
 import { segmentFault } from '../names.js';
 import { parseGroup, parseHostPort } from './address.js';
 import { cleanSecret, type GivenSecret, readSecretFile } from './secret.js';
@@ -23,6 +23,10 @@ export interface SharedPath {
   as?: string;
   /** Names or ids of the only peers that may see it, where not everyone may. */
   for?: string[];
+  /** Patterns of the only files of it that are offered, where not all are; see Chosen. */
+  only?: string[];
+  /** Patterns of files and folders of it that are not. */
+  exclude?: string[];
 }
 
 export interface Settings {
@@ -55,6 +59,10 @@ export interface Settings {
   /** Whether it passes on between peers that cannot reach each other: `tracker` where it is a tracker. */
   relay: boolean | 'tracker';
   share: SharedPath[];
+  /** Whether the shares are those of the command line or the program, which stand in place of the config file's. */
+  sharesGiven: boolean;
+  /** Whether this peer only serves, and fetches nothing. */
+  'seed-only': boolean;
 }
 
 /** Options of the command line or the library; numbers may be the text that a person typed. */
@@ -77,7 +85,16 @@ export interface Flags {
   tracker?: boolean | undefined;
   'tracker-store'?: string | undefined;
   relay?: boolean | undefined;
-  share?: readonly (string | { path: string; as?: string | undefined; for?: string[] | undefined })[] | undefined;
+  share?: readonly (string | GivenShare)[] | undefined;
+  'seed-only'?: boolean | undefined;
+}
+
+interface GivenShare {
+  path: string;
+  as?: string | undefined;
+  for?: string[] | undefined;
+  only?: string[] | undefined;
+  exclude?: string[] | undefined;
 }
 
 export interface SettingsSource {
@@ -104,6 +121,7 @@ const seconds = (min: number, max: number) => z.number().min(min).max(max);
 // Control characters would spoil every line that the name is printed in.
 const nameText = z.string().refine((text) => Buffer.byteLength(text) <= NAME_MAX && !/\p{Cc}/u.test(text));
 const shareAs = z.string().refine((text) => segmentFault(text) === undefined);
+const patterns = z.array(z.string().min(1).max(PATTERN_MAX)).min(1).max(PATTERNS_MAX);
 const shareFor = z.array(nameText.min(1)).min(1).max(ALLOWED_MAX);
 
 /** Each setting: its check, and what it should be, in words. */
@@ -126,11 +144,18 @@ const KEYS = {
     z.array(
       z.union([
         z.string().min(1),
-        z.strictObject({ path: z.string().min(1), as: shareAs.optional(), for: shareFor.optional() }),
+        z.strictObject({
+          path: z.string().min(1),
+          as: shareAs.optional(),
+          for: shareFor.optional(),
+          only: patterns.optional(),
+          exclude: patterns.optional(),
+        }),
       ]),
     ),
-    'a list of paths, or of { path = "...", as = "NAME", for = ["PEER"] }',
+    'a list of paths, or of { path = "...", as = "NAME", for = ["PEER"], only = ["PATTERN"], exclude = ["PATTERN"] }',
   ],
+  'seed-only': [z.boolean(), 'true or false'],
 } as const satisfies Record<string, readonly [z.ZodType, string]>;
 
 type Key = keyof typeof KEYS;
@@ -146,7 +171,10 @@ function check(values: Record<string, unknown>, fault: (key: string, what: strin
   for (const [key, value] of Object.entries(values)) {
     if (!isKey(key)) throw fault(key, `no such setting; there are ${Object.keys(KEYS).join(', ')}`);
     const [schema, expected] = KEYS[key];
-    if (!schema.safeParse(value).success) throw fault(key, `expected ${expected}, not ${JSON.stringify(value)}`);
+    if (schema.safeParse(value).success) continue;
+    // There may be a password in it.
+    const given = key === 'tracker-store' ? '' : `, not ${JSON.stringify(value)}`;
+    throw fault(key, `expected ${expected}${given}`);
   }
   return values;
 }
@@ -267,8 +295,15 @@ export async function loadSettings(source: SettingsSource = {}): Promise<Setting
     defaultPort: defaults.port,
     state: all.state === '' ? folders.data : resolve(all.state),
     share: all.share.map((item) => {
-      const { path, as, for: whose } = typeof item === 'string' ? { path: item } : item;
-      return { path: resolve(path), ...(as === undefined ? {} : { as }), ...(whose ? { for: whose } : {}) };
+      const { path, as, for: whose, only, exclude } = typeof item === 'string' ? { path: item } : item;
+      return {
+        path: resolve(path),
+        ...(as === undefined ? {} : { as }),
+        ...(whose ? { for: whose } : {}),
+        ...(only ? { only } : {}),
+        ...(exclude ? { exclude } : {}),
+      };
     }),
+    sharesGiven: flags.share !== undefined,
   };
 }

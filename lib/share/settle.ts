@@ -64,6 +64,13 @@ export class Settle {
     if (state) state.look = 0;
   }
 
+  /** Nothing in a share is of interest any more. */
+  forget(share: string): void {
+    for (const path of this.#states.keys()) {
+      if (path === share || path.startsWith(`${share}/`)) this.#states.delete(path);
+    }
+  }
+
   /** Whether a file will be looked at soon anyway. */
   isWaiting(path: string): boolean {
     return (this.#states.get(path)?.look ?? 0) > 0;

@@ -1,16 +1,18 @@
 /**
  * The state folder: who this peer is, and how often it has started.
  *
- * Owns `identity.json`, `epoch.json`, `group.json` and `known.json`. Always true: a file is replaced whole or not at all; what is damaged is set
+ * Owns `identity.json`, `epoch.json`, `group.json`, `known.json` and `shares.json`. Always true: a file is replaced whole or not at all; what is damaged is set
  * aside under another name, never wiped. Called by the peer when it starts; any number of one-shots read beside it.
  */
 import { randomBytes } from 'node:crypto';
 import { chmod, link, readFile, rename, stat, unlink, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { isAbsolute, join } from 'node:path';
 import { z } from 'zod';
 import { asHearsayError, HearsayError } from '../errors.js';
 import { isPeerId } from '../ids.js';
-import { KNOWN_MAX } from '../limits.js';
+import { KNOWN_MAX, SHARES_MAX } from '../limits.js';
+import { segmentFault } from '../names.js';
+import type { ShareSpec } from './entry.js';
 import { makeFolders } from './folders.js';
 import type { Tie } from './known.js';
 
@@ -27,6 +29,21 @@ const groupSchema = z.strictObject({ check: z.string(), master: z.string().regex
 const knownSchema = z.strictObject({
   // Pairs: as a key of an object, some names would mean something else.
   names: z.array(z.tuple([z.string(), z.strictObject({ id: z.string(), since: z.int().min(0) })])),
+});
+
+const texts = z.array(z.string().min(1)).min(1).optional();
+const sharesSchema = z.strictObject({
+  shares: z
+    .array(
+      z.strictObject({
+        path: z.string().refine(isAbsolute),
+        name: z.string().refine((name) => segmentFault(name) === undefined),
+        for: texts,
+        only: texts,
+        exclude: texts,
+      }),
+    )
+    .max(SHARES_MAX),
 });
 
 function areTies(ties: [string, Tie][]): boolean {
@@ -134,6 +151,16 @@ export class StateFolder {
 
   async saveKnown(ties: ReadonlyMap<string, Tie>): Promise<void> {
     await this.#write('known.json', { names: [...ties] }, false);
+  }
+
+  /** What was added to the shares and is shared at every start. */
+  async shares(): Promise<ShareSpec[]> {
+    const stored = await this.#read('shares.json', sharesSchema, () => true);
+    return stored?.shares ?? [];
+  }
+
+  async saveShares(shares: readonly ShareSpec[]): Promise<void> {
+    await this.#write('shares.json', { shares }, false);
   }
 
   async #read<T>(name: string, schema: z.ZodType<T>, valid: (value: T) => boolean): Promise<T | undefined> {

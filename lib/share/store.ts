@@ -98,7 +98,7 @@ export class HashStore {
         // Not damage, then: a full disk, perhaps. What was there goes back to its place.
         await rm(folder, { recursive: true, force: true });
         await rename(aside, folder);
-        throw asHearsayError(again.cause ?? again, 'not-writable');
+        throw levelError(again.cause ?? again);
       });
       const why = cause.cause?.message ?? String(thrown);
       const warning = new HearsayError('state-damaged', `the remembered hashes were damaged, now ${aside} (${why})`);
@@ -198,7 +198,7 @@ export class HashStore {
     const damaged = (thrown as { code?: string }).code === 'LEVEL_CORRUPTION';
     this.#damaged ||= damaged;
     if (damaged) this.#pending.clear();
-    const code = damaged ? 'state-damaged' : asHearsayError(thrown, 'not-writable').code;
+    const code = damaged ? 'state-damaged' : levelError(thrown).code;
     const text = thrown instanceof Error ? thrown.message : String(thrown);
     this.onTrouble(new HearsayError(code, `hashes are not remembered: ${text}`, { cause: thrown }));
   }
@@ -259,6 +259,13 @@ async function openLevel(folder: string): Promise<Level> {
     throw thrown;
   }
   return level;
+}
+
+/** An error of the database by what the system said, which it passes on as text alone. */
+function levelError(thrown: unknown): HearsayError {
+  const error = asHearsayError(thrown, 'not-writable');
+  const isFull = /No space left on device|Disk quota exceeded|not enough space on the disk/i.test(error.message);
+  return isFull ? new HearsayError('disk-full', error.message, { cause: thrown }) : error;
 }
 
 /** Renames what is damaged; returns where it is now. */

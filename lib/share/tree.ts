@@ -140,6 +140,24 @@ export class Tree {
     this.#events.change({ path: folder.path, kind: 'folder', size: 0, mtime: folder.mtime, id: null });
   }
 
+  /** Withdraws the offer of a folder that seems empty and is not. */
+  hide(folder: Folder): void {
+    if (!folder.offered) return;
+    folder.offered = false;
+    this.#withdraw(folder.path);
+  }
+
+  /**
+   * Withdraws all of a share. None of it is found from the beginning on; yields now and then, so that the caller can let
+   * others have a turn. Nothing may be put under its name before the end.
+   */
+  *clear(share: string): Generator<void> {
+    const top = this.#tops.get(share);
+    if (!top) return;
+    this.#tops.delete(share);
+    yield* this.#drop(top);
+  }
+
   /** Withdraws a file, or a folder with all in it. */
   remove(path: string): void {
     const at = this.get(path);

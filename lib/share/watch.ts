@@ -1,10 +1,11 @@
 /**
- * Notices that something in a share may have changed, by whatever the system offers, and by looking now and then.
+ * Notices that something in a share may have changed, by whatever the system offers, and by looking now and then; and that
+ * the share is not there, or there again.
  * Owns the watchers and timers of one share. Always true: it reads nothing but the root's own state; what is told by
  * it is only a reason to look. Called by the catalogue.
  */
 import { type FSWatcher, watch } from 'node:fs';
-import { stat, statfs } from 'node:fs/promises';
+import { realpath, stat, statfs } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import type { AsyncSubscription } from '@parcel/watcher';
 import { printable } from '../names.js';
@@ -27,6 +28,8 @@ export interface WatchEvents {
   look(path: string, sudden: boolean): void;
   /** Anything may have changed. Resolves when all was looked at. */
   all(): Promise<void>;
+  /** The root is not there, and why; undefined when it is there again. Each is told once, before `all`. */
+  away(why: string | undefined): void;
   warn(message: string): void;
 }
 
@@ -40,6 +43,20 @@ export interface WatchOptions {
   way?: 'folders' | 'tree';
 }
 
+/** The root as it was seen. */
+interface Root {
+  isFile: boolean;
+  /** What tells it from another in its place; of a file, one state of it from another. */
+  state: string;
+  /** Whether a disk is mounted here. */
+  isMount: boolean;
+}
+
+/** Why it was not. */
+interface Missing {
+  why: string;
+}
+
 export class ShareWatch {
   readonly #share: ShareSpec;
   readonly #events: WatchEvents;
@@ -48,7 +65,13 @@ export class ShareWatch {
   #tree: Promise<AsyncSubscription> | undefined;
   #file: FSWatcher | undefined;
   /** The root as it was last seen; undefined while it is not there. */
-  #root: { isFile: boolean; state: string } | undefined;
+  #root: Root | undefined;
+  #away = false;
+  /** What it was when it was last there. What a disk was mounted on once is nothing without one. */
+  #was = { isFile: false, isMount: false };
+  /** Whether it was missing at the look before. */
+  #missed = false;
+  #first: Promise<void> = Promise.resolve();
   #rootTimer: NodeJS.Timeout | undefined;
   #rescanTimer: NodeJS.Timeout | undefined;
   #pollTimer: NodeJS.Timeout | undefined;
@@ -69,13 +92,30 @@ export class ShareWatch {
 
   /** Begins. Where the system watches trees, resolves when it does. */
   async start(): Promise<void> {
-    this.#root = await this.#look();
+    this.#first = this.#look().then((found) => {
+      if (this.#stopped) return;
+      // At the beginning it is not a file that is just being replaced.
+      this.#missed = true;
+      this.#saw(found);
+    });
+    await this.#first;
     if (this.#stopped) return;
     this.#rescanTimer = setInterval(() => void this.#events.all(), this.#options.rescanMs);
-    this.#watchFile();
     this.#again();
-    if (await this.#isRemote()) this.#blind('it is on another machine');
-    await this.#watchTree();
+    if (!this.#away) await this.#arrived();
+  }
+
+  /**
+   * Whether the root is there. Where it is not, or was another a moment ago, that is told.
+   * A file counts as there: it is missed for a moment while another takes its place.
+   */
+  async present(): Promise<boolean> {
+    await this.#first;
+    const found = await this.#look();
+    if (this.#stopped) return false;
+    if ('why' in found && this.#was.isFile && !this.#away) return true;
+    if (this.#saw(found)) void this.#changed();
+    return !this.#away;
   }
 
   /** A folder was found by a scan; see FolderWatches.add. */
@@ -101,26 +141,69 @@ export class ShareWatch {
     await tree?.unsubscribe().catch(() => undefined);
   }
 
-  /** What tells the root from another in its place; of a file, one state of it from another. */
-  async #look(): Promise<{ isFile: boolean; state: string } | undefined> {
+  async #look(): Promise<Root | Missing> {
     try {
-      const stats = await stat(this.#share.path, { bigint: true });
+      const real = await realpath(this.#share.path);
+      const stats = await stat(real, { bigint: true });
       const isFile = stats.isFile();
-      return { isFile, state: isFile ? signatureOf(stats) : identityOf(signatureOf(stats)) };
-    } catch {
-      return undefined;
+      const state = isFile ? signatureOf(stats) : identityOf(signatureOf(stats));
+      const above = dirname(real);
+      const isMount = !isFile && above !== real && (await stat(above, { bigint: true })).dev !== stats.dev;
+      return { isFile, state, isMount };
+    } catch (thrown) {
+      const code = (thrown as NodeJS.ErrnoException).code ?? String(thrown);
+      return { why: code === 'ENOENT' || code === 'ENOTDIR' ? 'there is no such file or folder' : code };
     }
+  }
+
+  /** Takes in what a look found; returns whether all is to be looked at. */
+  #saw(found: Root | Missing): boolean {
+    // Where a disk was mounted, what is seen without one is not what was shared, and empty as a rule.
+    const isBare = !('why' in found) && this.#was.isMount && !found.isMount;
+    if ('why' in found || isBare) {
+      const wasThere = this.#root !== undefined;
+      this.#root = undefined;
+      // A file that is being replaced is not there for a moment.
+      const isSure = !this.#was.isFile || this.#missed;
+      this.#missed = true;
+      if (!isSure) return wasThere;
+      if (!this.#away) {
+        this.#away = true;
+        this.#file?.close();
+        this.#file = undefined;
+        this.#events.away('why' in found ? found.why : 'no disk is mounted there');
+      }
+      return false;
+    }
+    this.#missed = false;
+    const isSame = !this.#away && found.state === this.#root?.state;
+    this.#root = found;
+    this.#was = found;
+    if (this.#away) {
+      this.#away = false;
+      this.#events.away(undefined);
+    }
+    return !isSame;
+  }
+
+  /** Another root is there than before, or the same again. */
+  async #changed(): Promise<void> {
+    void this.#events.all();
+    if (this.#root) await this.#arrived();
+  }
+
+  /** Watches the root that is there now. */
+  async #arrived(): Promise<void> {
+    this.#watchFile();
+    if (await this.#isRemote()) this.#blind('it is on another machine');
+    await this.#rewatchTree();
   }
 
   #again(): void {
     this.#rootTimer = setTimeout(async () => {
-      const root = await this.#look();
+      const found = await this.#look();
       if (this.#stopped) return;
-      if (root?.state !== this.#root?.state) {
-        this.#root = root;
-        void this.#events.all();
-        await this.#rewatchTree();
-      }
+      if (this.#saw(found)) await this.#changed();
       if (!this.#stopped) this.#again();
     }, ROOT_MS);
   }
@@ -128,12 +211,15 @@ export class ShareWatch {
   /** A share that is a file: its folder says at once that it changed. The look every second is what can be relied on. */
   #watchFile(): void {
     const { path, name } = this.#share;
-    if (!this.#root?.isFile) return;
+    if (!this.#root?.isFile || this.#file || this.#stopped) return;
     try {
       this.#file = watch(dirname(path), (type, changed) => {
         if (changed === basename(path)) this.#events.look(name, type === 'rename');
       });
-      this.#file.on('error', () => this.#file?.close());
+      this.#file.on('error', () => {
+        this.#file?.close();
+        this.#file = undefined;
+      });
     } catch {
       // No more watches to be had: then the look every second is all.
     }

@@ -3,7 +3,7 @@
  *
  * Patterns come from the network, so the cost is bounded: a pattern becomes a nondeterministic automaton whose states are
  * bits (Shift-And: Baeza-Yates and Gonnet 1992, with the loops of Navarro and Raffinot's "Flexible Pattern Matching"), which
- * takes path length × pattern length / 32 steps whatever the pattern is.
+ * takes path length × pattern length / 32 steps whatever the pattern is. What stands before the first wildcard is compared as it is.
  */
 import { HearsayError } from '../errors.js';
 import { PATTERN_MAX } from '../limits.js';
@@ -56,7 +56,48 @@ export function compile(pattern: string): (path: string) => boolean {
   if (pattern.length > PATTERN_MAX) {
     throw new HearsayError('usage', `A pattern of ${pattern.length} characters; ${PATTERN_MAX} are the most.`);
   }
-  const parts = tokens(pattern);
+  const prefix = pattern.slice(0, isPattern(pattern) ? pattern.indexOf('*') : undefined);
+  // Of the prefix each unit is one.
+  const parts = tokens(pattern).slice(prefix.length);
+  return parts.length < 32 ? small(parts, prefix) : large(parts, prefix);
+}
+
+/** A matcher whose states fit into one number: what people write. */
+function small(parts: readonly Token[], prefix: string): (path: string) => boolean {
+  const ascii = new Int32Array(128);
+  const others = new Map<number, number>();
+  let [staysWithin, staysAcross, isFree, isFolders] = [0, 0, 0, 0];
+  for (const [k, part] of parts.entries()) {
+    const bit = 1 << k;
+    if (part.kind !== 'unit') {
+      isFree |= bit;
+      staysWithin |= bit;
+      if (part.kind !== 'star') staysAcross |= bit;
+      if (part.kind === 'folders') isFolders |= bit;
+    } else if (part.unit < 128) ascii[part.unit] |= bit;
+    else others.set(part.unit, (others.get(part.unit) ?? 0) | bit);
+  }
+  let begin = 1;
+  begin |= (begin & isFolders) << 2;
+  begin |= (begin & isFree) << 1;
+  const end = 1 << parts.length;
+  return (path) => {
+    if (!path.startsWith(prefix)) return false;
+    let now = begin;
+    for (let i = prefix.length; i < path.length && now !== 0; i++) {
+      const unit = path.charCodeAt(i);
+      let next = (now & (unit < 128 ? ascii[unit] : (others.get(unit) ?? 0))) << 1;
+      // Whole folders may be passed over only on entering them, not in the middle of a segment.
+      next |= (next & isFolders) << 2;
+      next |= now & (unit === SLASH ? staysAcross : staysWithin);
+      next |= (next & isFree) << 1;
+      now = next;
+    }
+    return (now & end) !== 0;
+  };
+}
+
+function large(parts: readonly Token[], prefix: string): (path: string) => boolean {
   // State k: the first k tokens have matched. Bit k & 31 of word k >> 5.
   const words = (parts.length >> 5) + 1;
   const mask = (): Uint32Array => new Uint32Array(words);
@@ -97,13 +138,12 @@ export function compile(pattern: string): (path: string) => boolean {
   ahead(begin, isFolders, 2, begin);
   ahead(begin, isFree, 1, begin);
 
-  const prefix = pattern.slice(0, isPattern(pattern) ? pattern.indexOf('*') : undefined);
   let now = mask();
   let next = mask();
   return (path) => {
     if (!path.startsWith(prefix)) return false;
     now.set(begin);
-    for (let i = 0; i < path.length; i++) {
+    for (let i = prefix.length; i < path.length; i++) {
       const unit = path.charCodeAt(i);
       next.fill(0);
       ahead(now, units.get(unit) ?? none, 1, next);

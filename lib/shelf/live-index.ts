@@ -29,6 +29,8 @@ export interface Index extends Iterable<PeerOffer> {
    * it is not to be passed on. That another says he has it, proves nothing.
    */
   isAside(id: string, path: string): boolean;
+  /** Whether all that a peer offers to everyone is in here. */
+  shows(peer: PeerId): boolean;
   /** Whether a peer offers a path, and to some only. */
   isToldAside(peer: PeerId, path: string): boolean;
 }
@@ -88,6 +90,10 @@ export class LiveIndex implements Index {
     const open = new Set(known.filter(isPublic).map(({ peer }) => peer));
     const unhashed = this.byPath(path).filter((offer) => offer.id === null);
     return [...known, ...unhashed].some((offer) => !isPublic(offer) && !open.has(offer.peer));
+  }
+
+  shows(peer: PeerId): boolean {
+    return this.#shelves.has(peer);
   }
 
   isToldAside(peer: PeerId, path: string): boolean {

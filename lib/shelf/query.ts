@@ -25,7 +25,8 @@ function folderOf(path: string): string {
   return path.slice(0, path.lastIndexOf('/') + 1);
 }
 
-function nameOf(path: string): string {
+/** The last segment of a path. */
+export function nameOf(path: string): string {
   return path.slice(path.lastIndexOf('/') + 1);
 }
 
@@ -195,15 +196,32 @@ export function onePeer(text: string, peers: Iterable<PeerName>): PeerName | und
  * @throws HearsayError `usage` where it holds a pattern that is too long
  */
 export function whatMatcher(what: string): Fits {
-  const fits: Fits[] = [];
+  const fits = meanings(what).map((meaning) => meaning.fits);
+  return (offer) => fits.some((matches) => matches(offer));
+}
+
+/** One thing that a WHAT may mean. */
+export interface Meaning {
+  kind: Resolution['kind'];
+  /** The WHAT, or what follows on a peer in it. */
+  text: string;
+  fits: Fits;
+}
+
+/**
+ * All that a WHAT may mean, with or without a peer before it.
+ * @throws HearsayError `usage` where it holds a pattern that is too long
+ */
+export function meanings(what: string): Meaning[] {
+  const out: Meaning[] = [];
   const add = (text: string): void => {
-    if (text !== '') for (const step of readings(text)) fits.push(step.fits);
+    if (text !== '') for (const { kind, fits } of readings(text)) out.push({ kind, text, fits });
   };
   add(what);
   // A colon may end a peer's name; a handful of them is more than any name has.
   let colon = what.indexOf(':');
   for (let i = 0; i < 4 && colon >= 0; i++, colon = what.indexOf(':', colon + 1)) add(what.slice(colon + 1));
-  return (offer) => fits.some((matches) => matches(offer));
+  return out;
 }
 
 /** Whether an offer may be meant by a WHAT; `whatMatcher` for many offers. */
@@ -231,7 +249,7 @@ export function matchesPattern(path: string, pattern: string): boolean {
 const ASCII = /^[\x00-\x7f]*$/;
 
 /** Text without case and accents. */
-function folded(text: string): string {
+export function folded(text: string): string {
   if (ASCII.test(text)) return text.toLowerCase();
   return text.normalize('NFKD').replace(/\p{M}/gu, '').toLowerCase();
 }

@@ -2,6 +2,7 @@
  * What goes into the registry and what comes out, as plain values. The driver turns links, clocks and a store into events,
  * and effects back into traffic; nothing in here does anything by itself.
  */
+import type { Departure } from '../api.js';
 import type { Millis } from '../clock.js';
 import type { Code } from '../errors.js';
 import type { PeerId } from '../ids.js';
@@ -27,8 +28,7 @@ export interface Registrant {
   version: number;
 }
 
-/** Why somebody is not registered any more. `lease`: nothing came from it for too long; `crowded`: room was needed. */
-export type Departure = 'left' | 'broken' | 'lease' | 'replaced' | 'crowded';
+export type { Departure };
 
 /** A registered peer, as others may see it. */
 export interface Registered extends Registrant {
@@ -101,6 +101,8 @@ export type RegistryEvent =
       host: string;
       port: number;
     }
+  /** The tracker itself, as it is now: registered without a link, and without an end. `addresses`: where it listens. */
+  | { kind: 'self'; peer: Registrant; addresses: readonly string[] }
   /** Something came over a link: its lease runs anew. */
   | { kind: 'heard'; link: LinkNo }
   /** The connection ended. */
@@ -173,7 +175,10 @@ export type RegistryEffect =
 /** Kinds of a lookup, as on the wire. */
 export const LOOKUP = { all: 0, what: 1, pattern: 2, words: 3, holders: 5, peers: 6, peer: 7, relay: 8 } as const;
 
-/** A piece of the answer to a lookup; the driver packs pieces into pages. */
+/**
+ * A piece of the answer to a lookup; the driver packs pieces into pages. `peers` are those that were asked for: whoever offers or
+ * holds something of the answer is known by `Registry.get`. An empty piece is a moment in which others may have a turn.
+ */
 export interface Found {
   peers: readonly Registered[];
   offers: readonly PeerOffer[];

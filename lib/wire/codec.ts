@@ -48,7 +48,7 @@ export function encode(message: Message): Buffer {
  * @param message of a type whose last field is a payload; its own `data` is left out
  * @param length bytes of the payload
  */
-export function encodeAhead(message: MessageOf<'T'> | MessageOf<'U'>, length: number): Buffer {
+export function encodeAhead(message: MessageOf<'T'> | MessageOf<'U'> | MessageOf<'d'>, length: number): Buffer {
   const values: unknown[] = [message.type];
   const fields = FIELDS.get(message.type)!;
   for (let i = 0; i < fields.length - 1; i++) {

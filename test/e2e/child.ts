@@ -15,7 +15,8 @@ export const CHILD_MS = 30_000;
  */
 export async function hearsay(lan: Lan, ...args: string[]): Promise<LabProcess> {
   const state = join(await lan.fresh('child'), 'state');
-  const own = ['--state', state, '--config', NO_CONFIG, '--port', '0'];
+  const given = (option: string, value: string) => (args.includes(option) ? [] : [option, value]);
+  const own = [...given('--state', state), '--config', NO_CONFIG, ...given('--port', '0')];
   const near = args.includes('--no-multicast') ? [] : ['--multicast', lan.group];
   const all = [PROGRAM, ...args, ...own, ...near, '--interface', LOOPBACK];
   const child = new LabProcess(

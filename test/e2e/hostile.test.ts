@@ -11,6 +11,7 @@ import {
   TRANSFERS_PER_CONNECTION_MAX,
 } from '../../lib/limits.js';
 import { encode, pack } from '../../lib/wire/codec.js';
+import type { Field } from '../../lib/wire/field.js';
 import { framePrefix } from '../../lib/wire/frame.js';
 import { proofStatement } from '../../lib/wire/head.js';
 import { MAGIC, type Message, TABLE } from '../../lib/wire/table.js';
@@ -206,7 +207,11 @@ test('every type of message with wrong fields ends its connection', async (t) =>
     const bad: unknown[][] = [[letter], [letter, ...new Array<number>(count + 1).fill(0)]];
     for (let i = 0; i < 2; i++) {
       const values: unknown[] = new Array<number>(count).fill(1);
-      values[Math.min(i, count - 1)] = WRONG[tried++ % WRONG.length];
+      const place = Math.min(i, count - 1);
+      const field = Object.values<Field<unknown>>(fields)[place];
+      // A truth is no wrong value where one belongs.
+      do values[place] = WRONG[tried++ % WRONG.length];
+      while (field.read(values[place]) !== undefined);
       bad.push([letter, ...values]);
     }
     await Promise.all(

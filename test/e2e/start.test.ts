@@ -1,5 +1,6 @@
 /** What may be wrong when a peer starts, and disks that do not take what is fetched. */
 import { execFile } from 'node:child_process';
+import { createSocket } from 'node:dgram';
 import { chmod, mkdir, readdir, readFile, stat, truncate, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -34,6 +35,19 @@ test('a port that was asked for and is taken is an error; of the default one the
   const peer = await Peer.start({ ...options, state: await lan.fresh('state') });
   t.teardown(() => peer.stop());
   t.true(peer.port > 47_748 && peer.port <= 47_748 + 50, `${peer.port}`);
+});
+
+test('ready is told first, and then what happened before', async (t) => {
+  const lan = await Lan.make(t);
+  const port = Number(lan.group.split(':')[1]);
+  // That multicast is not heard is known before the peer is ready.
+  const holder = createSocket('udp4');
+  await new Promise<void>((resolve) => holder.bind({ port, exclusive: true }, resolve));
+  t.teardown(() => holder.close());
+  const { events } = await lan.peer('a', { files: { 'x.txt': 'x' } });
+  t.is(events[0].event, 'ready');
+  t.is(events.filter(({ event }) => event === 'ready').length, 1);
+  t.true(events.some((event) => event.event === 'warning' && event.message.includes(`UDP port ${port}`)));
 });
 
 test('a state folder serves one long-lived peer, and any number of one-shots beside it', async (t) => {

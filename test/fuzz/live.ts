@@ -1,6 +1,6 @@
 /**
- * The live part of a run, in a process of its own: a real peer on the loopback card shares a folder; it is spoken to over
- * real connections and by datagrams, wrongly, and fetches from a source that answers wrongly. Again and again an honest
+ * The live part of a run, in a process of its own: a real peer on the loopback card shares a folder, and registers with a real
+ * tracker; both are spoken to over real connections and by datagrams, wrongly, and a one-shot fetches from a source that answers wrongly. Again and again an honest
  * get must come out right.
  */
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
@@ -25,7 +25,7 @@ import { LETTERS } from '../unit/wire-messages.js';
 import { Chance } from './chance.js';
 import { identityFrom } from './keys.js';
 import { liar, lie } from './liar.js';
-import { likely } from './likely.js';
+import { likely, toTracker } from './likely.js';
 import { type Sample, sample } from './memory.js';
 import { spoilBytes } from './mutate.js';
 import { type Found, plainReach, type Report } from './report.js';
@@ -68,6 +68,7 @@ class Live {
   stalled = 0;
   /** The case that was the next when it did. */
   stalledAt = 0;
+  #tracker!: Peer;
   #peer!: Peer;
   #control!: Control;
   #udp!: UdpSocket;
@@ -103,15 +104,25 @@ class Live {
       await utimes(file, old, old);
     }
     const state = join(this.#folder, 'state');
+    const filter: PeerOptions['filter'] = (message, direction) => {
+      if (direction === 'in') this.reach.note(`live ${message.type} ${TABLE[message.type].name}`, 'handled');
+      return message;
+    };
+    this.#tracker = await Peer.start({
+      ...this.#options,
+      name: 'tracker',
+      tracker: true,
+      multicast: false,
+      state: join(this.#folder, 'state-tracker'),
+      filter,
+    });
     this.#peer = await Peer.start({
       ...this.#options,
       name: 'fuzzed',
+      join: [`127.0.0.1:${this.#tracker.port}`],
       share: [join(this.#folder, 'shared')],
       state,
-      filter: (message, direction) => {
-        if (direction === 'in') this.reach.note(`live ${message.type} ${TABLE[message.type].name}`, 'handled');
-        return message;
-      },
+      filter,
     });
     this.#control = await serveControl({ state, api: this.#peer });
     for (const end = performance.now() + GET_MS; this.#id === '' && performance.now() < end; await delay(20)) {
@@ -162,6 +173,7 @@ class Live {
     this.#udp.close();
     await this.#control.close();
     await this.#peer.stop();
+    await this.#tracker.stop();
   }
 
   fault(what: string, thrown: unknown): void {
@@ -192,13 +204,16 @@ class Live {
   /** Says things over one connection, after a proper handshake. */
   async #talk(chance: Chance, n: number): Promise<void> {
     const speaker = new Speaker(identityFrom(chance), this.#template);
-    speaker.flags = chance.below(2);
+    speaker.flags = chance.below(8);
+    // Most of what is said to a peer is nothing for a tracker, and the other way round.
+    const isTracker = chance.is(0.4);
     speaker.port = chance.is(0.5) ? 0 : 9;
     try {
-      const talk = await speaker.dial(this.#peer.port);
+      const talk = await speaker.dial((isTracker ? this.#tracker : this.#peer).port);
       for (let left = chance.between(1, 30); left > 0 && !talk.closed; left--) {
         this.inputs++;
-        this.#say(talk, chance, n);
+        if (chance.is(isTracker ? 0.6 : 0.05)) this.#sayToTracker(talk, chance, speaker);
+        else this.#say(talk, chance, n);
         if (chance.is(0.2)) await delay(1);
       }
       await delay(chance.below(20));
@@ -220,6 +235,11 @@ class Live {
       const length = Math.abs(chance.int()) % 2 ** 32;
       talk.write(Buffer.concat([framePrefix(length), chance.bytes(chance.length(300))]));
     }
+  }
+
+  #sayToTracker(talk: Conversation, chance: Chance, speaker: Speaker): void {
+    const files = [...FILES].map(([path, { length: size }]) => ({ path, id: this.#id, size }));
+    talk.send(toTracker(chance, files, [this.#peer.id, this.#tracker.id, speaker.identity.id], speaker.words()));
   }
 
   /** Bytes at the door that are no handshake, or half of one. */
@@ -329,10 +349,10 @@ class Live {
     }
   }
 
-  /** The peer serves an honest one, whatever else goes on. */
+  /** The peer serves an honest one, who joined it or the tracker, whatever else goes on. */
   async get(): Promise<void> {
     try {
-      await this.#oneShot(this.#peer.port, async (peer, to) => {
+      await this.#oneShot((this.honest % 2 === 0 ? this.#peer : this.#tracker).port, async (peer, to) => {
         await peer.get([...FILES.keys()], { to: `${to}/` });
         for (const [name, data] of FILES) {
           const here = await readFile(join(to, name.slice(name.lastIndexOf('/') + 1)));

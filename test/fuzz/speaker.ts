@@ -76,10 +76,15 @@ export class Speaker {
     this.#template = template;
   }
 
-  #hello(): Message {
+  /** Its words on itself. */
+  words(): { head: Uint8Array; sig: Uint8Array } {
     const { id, key } = this.identity;
     const head = packHead({ ...this.#template, id, key, name: 'fuzz', port: this.port, flags: this.flags });
-    const sig = this.identity.sign(headStatement(head));
+    return { head, sig: this.identity.sign(headStatement(head)) };
+  }
+
+  #hello(): Message {
+    const { head, sig } = this.words();
     return { type: 'H', protocol: PROTOCOL, head, sig, instance: new Uint8Array(8), probe: false };
   }
 

@@ -43,6 +43,54 @@ labTest('a cut host hears nothing, and again after mending', 2, async (t, lab) =
   t.false(b.stdout.some((line) => line.startsWith('heard during')));
 });
 
+const SUBNETS = [{ subnet: 1 }, { subnet: 1 }, { subnet: 2 }, { subnet: 3 }];
+
+labTest(
+  'a router joins subnets for unicast, and passes on neither multicast nor broadcast',
+  SUBNETS,
+  async (t, lab) => {
+    const [one, beside, two, three] = lab.hosts;
+    t.deepEqual(
+      lab.hosts.map(({ address }) => address),
+      ['10.1.0.1', '10.1.0.2', '10.2.0.3', '10.3.0.4'],
+    );
+    const probes = lab.hosts.map((host) => host.exec(PROBE));
+    await Promise.all(probes.map((probe) => probe.waitFor(/^ready/, 10_000)));
+    const spray = `
+import { createSocket } from 'node:dgram';
+const [to, port] = [process.argv[1], Number(process.argv[2])];
+const socket = createSocket('udp4');
+socket.bind(0, () => { socket.setBroadcast(true); socket.setMulticastTTL(8); socket.send('x', port, to, () => socket.close()); });`;
+    const listen = `
+import { createSocket } from 'node:dgram';
+const socket = createSocket({ type: 'udp4', reuseAddr: true }, (data, from) => console.log('got', String(data), from.address));
+socket.bind(7000, () => { socket.addMembership('239.1.2.3'); console.log('ready'); });`;
+    const listeners = lab.hosts.map((host) => host.exec(script(listen)));
+    await Promise.all(listeners.map((listener) => listener.waitFor(/^ready/, 10_000)));
+    for (const to of ['239.1.2.3', '10.1.0.255', '10.2.0.255', '10.3.0.255', '255.255.255.255']) {
+      t.is((await one.run(script(spray, to, '7000'))).code, 0);
+    }
+    probes[0].type('hello');
+    await probes[1].waitFor(/^heard hello from 10\.1\.0\.1$/, 5000);
+    await listeners[1].waitFor(() => listeners[1].stdout.filter((line) => line.startsWith('got')).length >= 3, 5000);
+    // What is sent last arrives last: what a router passed on of the others would be here by then.
+    for (const [i, host] of [two, three].entries()) {
+      t.is((await one.run(script(spray, host.address, '7000'))).code, 0);
+      await listeners[i + 2].waitFor(/^got/, 5000);
+      t.deepEqual(listeners[i + 2].stdout, ['ready', 'got x 10.1.0.1']);
+      t.false(probes[i + 2].stdout.some((line) => line.startsWith('heard')));
+      // And back.
+      t.is((await host.run(script(spray, beside.address, '7000'))).code, 0);
+      await listeners[1].waitFor(new RegExp(`^got x ${host.address}$`), 5000);
+    }
+    await lab.router.filter([`ip saddr ${two.address} ip daddr ${three.address} drop`]);
+    t.is((await two.run(script(spray, three.address, '7000'))).code, 0);
+    t.is((await one.run(script(spray, three.address, '7000'))).code, 0);
+    await listeners[3].waitFor(() => listeners[3].stdout.length === 3, 5000);
+    t.deepEqual(listeners[3].stdout.slice(1), ['got x 10.1.0.1', 'got x 10.1.0.1']);
+  },
+);
+
 const SINK = `
 import { createServer } from 'node:net';
 let bytes = 0, start;

@@ -1,44 +1,34 @@
 /**
  * A LAN on one machine: hosts are network namespaces, each with a card eth0 on a bridge, which has a namespace of its
  * own, so that the machine's own network is not touched. No default route, no name server, IPv4 10.47.0.N/24 and IPv6
- * link-local addresses.
+ * link-local addresses. Or several subnets 10.S.0.0/24, each with a bridge, joined by a router that passes on unicast only.
  * Owns the namespaces, what runs in them, and a temporary folder. Always true: after close() nothing of it is left; what
  * a killed run left behind is removed by the next. Needs root on Linux: see labReason(). Used by test/lab/*.test.ts.
  */
-import { execFile, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync, readdirSync } from 'node:fs';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
+import { filter, ip, PREFIX, removeNamespace, SYSTEM, shell, sweep, tc } from './namespace.js';
 import { LabProcess, type Output, type RunOptions } from './process.js';
+import { gateway, Router, subnetAddress } from './router.js';
 
-const execute = promisify(execFile);
-/** Every namespace is named PREFIX-PID-RANDOM-HOST: PID tells whether its run is still there. */
-const PREFIX = 'hearsay-lab';
 const PROGRAM = fileURLToPath(new URL('../../bin/hearsay.js', import.meta.url));
 
-// npm puts node_modules/.bin first, where a package of the name nft stands before the system's.
-const PATH = (process.env.PATH ?? '')
-  .split(':')
-  .filter((folder) => !folder.includes('node_modules'))
-  .concat('/usr/sbin', '/sbin')
-  .join(':');
-const SYSTEM = { env: { PATH, LANG: 'C.UTF-8' } };
+/** The subnet of hosts that name none: 10.47.0.0/24. */
+const SUBNET = 47;
 
 export interface LinkOptions {
+  /** In which subnet 10.S.0.0/24 the host is, 1 to 46. Where hosts name one, a router joins them. */
+  subnet?: number;
   /** Mbit/s in each direction; none is as fast as the machine. */
   rate?: number;
   /** Percent of what comes in that is lost. */
   loss?: number;
   /** What is lost; default everything. Of TCP whole segments are lost, up to 64 KiB, as veth hands them over. */
   lossOf?: 'udp' | 'all';
-}
-
-async function ip(...args: string[]): Promise<string> {
-  return (await execute('ip', args, SYSTEM)).stdout;
 }
 
 let reason: string | null | undefined;
@@ -77,30 +67,6 @@ function findReason(): string | undefined {
   return failed && `no network namespaces here: ${failed.stderr.trim()}`;
 }
 
-/** Ends everything in a namespace, which is ours, and removes it. */
-async function removeNamespace(name: string): Promise<void> {
-  const inside = await ip('netns', 'pids', name).catch(() => '');
-  for (const pid of inside.split('\n').filter(Boolean)) {
-    try {
-      process.kill(Number(pid), 'SIGKILL');
-    } catch {
-      // It has ended meanwhile.
-    }
-  }
-  await ip('netns', 'delete', name).catch(() => {});
-}
-
-/** Removes what killed runs left behind: namespaces and temporary folders with the id of a process that is no more. */
-async function sweep(): Promise<void> {
-  const left = (folder: string) =>
-    (existsSync(folder) ? readdirSync(folder) : []).filter((name) => {
-      const pid = new RegExp(`^${PREFIX}-(\\d+)-`).exec(name)?.[1];
-      return pid !== undefined && !existsSync(`/proc/${pid}`);
-    });
-  for (const name of left('/run/netns')) await removeNamespace(name);
-  for (const name of left(tmpdir())) await rm(join(tmpdir(), name), { recursive: true, force: true });
-}
-
 export class Host {
   /** 1, 2, 3... */
   readonly number: number;
@@ -109,15 +75,17 @@ export class Host {
   readonly namespace: string;
   /** A folder of its own, removed at the end. */
   readonly folder: string;
+  readonly #subnet: number;
   readonly #bridge: string;
   readonly #port: string;
   readonly #processes = new Set<LabProcess>();
 
-  constructor(number: number, namespace: string, bridge: string, folder: string) {
+  constructor(number: number, subnet: number, namespace: string, bridge: string, folder: string) {
     this.number = number;
     this.namespace = namespace;
     this.folder = folder;
-    this.address = `10.47.0.${number}`;
+    this.address = subnetAddress(subnet, number);
+    this.#subnet = subnet;
     this.#bridge = bridge;
     this.#port = `port${number}`;
   }
@@ -131,12 +99,16 @@ export class Host {
     const pair = ['link', 'add', this.#port, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', name];
     await ip('-n', this.#bridge, ...pair);
     // The check for duplicate IPv6 addresses takes a second or two and finds none here.
-    await this.#shell('echo 0 > /proc/sys/net/ipv6/conf/eth0/accept_dad');
-    await ip('-n', this.#bridge, 'link', 'set', this.#port, 'master', 'bridge0', 'up');
+    await shell(name, 'echo 0 > /proc/sys/net/ipv6/conf/eth0/accept_dad');
+    await ip('-n', this.#bridge, 'link', 'set', this.#port, 'master', bridgeOf(this.#subnet), 'up');
     await ip('-n', name, 'address', 'add', `${this.address}/24`, 'dev', 'eth0');
     await ip('-n', name, 'link', 'set', 'eth0', 'up');
     // Ordinary hosts use cubic; a machine's own default may be another.
-    await ip('-n', name, 'route', 'replace', '10.47.0.0/24', 'dev', 'eth0', 'src', this.address, 'congctl', 'cubic');
+    const net = `${subnetAddress(this.#subnet, 0)}/24`;
+    await ip('-n', name, 'route', 'replace', net, 'dev', 'eth0', 'src', this.address, 'congctl', 'cubic');
+    if (link.subnet !== undefined) {
+      await ip('-n', name, 'route', 'add', 'default', 'via', gateway(this.#subnet), 'congctl', 'cubic');
+    }
     if (link.rate !== undefined) await this.rate(link.rate);
     if (link.loss !== undefined) await this.loss(link.loss, link.lossOf);
   }
@@ -149,12 +121,12 @@ export class Host {
     ];
     for (const [namespace, device] of ends) {
       const qdisc = ['-n', namespace, 'qdisc'];
-      if (mbit === undefined) await execute('tc', [...qdisc, 'delete', 'dev', device, 'root'], SYSTEM).catch(() => {});
+      if (mbit === undefined) await tc(...qdisc, 'delete', 'dev', device, 'root').catch(() => {});
       else {
         // A burst of 4 ms and at least one large segment; a queue of 20 ms.
         const burst = Math.max(80_000, Math.ceil(mbit * 500));
         const shape = ['tbf', 'rate', `${mbit}mbit`, 'burst', `${burst}`, 'latency', '20ms'];
-        await execute('tc', [...qdisc, 'replace', 'dev', device, 'root', ...shape], SYSTEM);
+        await tc(...qdisc, 'replace', 'dev', device, 'root', ...shape);
       }
     }
   }
@@ -162,15 +134,9 @@ export class Host {
   /** Loses some of what comes in by the card. @param percent 0 to 100, in steps of 0.01; 0 for none */
   async loss(percent: number, of: 'udp' | 'all' = 'all'): Promise<void> {
     const match = of === 'udp' ? 'meta l4proto udp ' : '';
-    const rules = ['add table inet lab', 'delete table inet lab'];
-    if (percent > 0) {
-      rules.push(
-        'add table inet lab',
-        'add chain inet lab input { type filter hook input priority 0; policy accept; }',
-        `add rule inet lab input iifname "eth0" ${match}numgen random mod 10000 < ${Math.round(percent * 100)} drop`,
-      );
-    }
-    await this.#shell(`nft -f - <<'END'\n${rules.join('\n')}\nEND`);
+    const rule = `iifname "eth0" ${match}numgen random mod 10000 < ${Math.round(percent * 100)} drop`;
+    const chain = 'add chain inet lab input { type filter hook input priority 0; policy accept; }';
+    await filter(this.namespace, percent > 0 ? [chain, `add rule inet lab input ${rule}`] : []);
   }
 
   /** Pulls the cable. */
@@ -231,11 +197,9 @@ export class Host {
     await removeNamespace(this.namespace);
     await Promise.all(running.map((one) => one.exited));
   }
-
-  async #shell(script: string): Promise<void> {
-    await ip('netns', 'exec', this.namespace, 'sh', '-c', script);
-  }
 }
+
+const bridgeOf = (subnet: number) => `bridge${subnet === SUBNET ? 0 : subnet}`;
 
 async function finish(started: LabProcess, ms: number): Promise<Output> {
   try {
@@ -250,13 +214,21 @@ export class Lab {
   readonly hosts: readonly Host[];
   /** A folder for what hosts share in a test, removed at the end. */
   readonly folder: string;
+  readonly #router: Router | undefined;
   readonly #bridge: string;
   readonly #onBridge: LabProcess[] = [];
 
-  private constructor(hosts: readonly Host[], bridge: string, folder: string) {
+  private constructor(hosts: readonly Host[], router: Router | undefined, bridge: string, folder: string) {
     this.hosts = hosts;
     this.folder = folder;
+    this.#router = router;
     this.#bridge = bridge;
+  }
+
+  /** What joins the subnets. @throws Error where no host names a subnet */
+  get router(): Router {
+    if (!this.#router) throw new Error('a lab of one LAN has no router');
+    return this.#router;
   }
 
   /**
@@ -272,12 +244,20 @@ export class Lab {
     const id = `${PREFIX}-${process.pid}-${randomBytes(3).toString('hex')}`;
     const bridge = `${id}-bridge`;
     const folder = await mkdtemp(join(tmpdir(), `${PREFIX}-${process.pid}-`));
-    const hosts = all.map((_, i) => new Host(i + 1, `${id}-${i + 1}`, bridge, join(folder, `host${i + 1}`)));
-    const lab = new Lab(hosts, bridge, folder);
+    const subnets = [...new Set(all.map(({ subnet = SUBNET }) => subnet))];
+    const isRouted = all.some(({ subnet }) => subnet !== undefined);
+    const router = isRouted ? new Router(`${id}-router`, bridge, subnets) : undefined;
+    const hosts = all.map(({ subnet = SUBNET }, i) => {
+      return new Host(i + 1, subnet, `${id}-${i + 1}`, bridge, join(folder, `host${i + 1}`));
+    });
+    const lab = new Lab(hosts, router, bridge, folder);
     try {
       await ip('netns', 'add', bridge);
-      await ip('-n', bridge, 'link', 'add', 'bridge0', 'type', 'bridge', 'mcast_snooping', '0');
-      await ip('-n', bridge, 'link', 'set', 'bridge0', 'up');
+      for (const subnet of subnets) {
+        await ip('-n', bridge, 'link', 'add', bridgeOf(subnet), 'type', 'bridge', 'mcast_snooping', '0');
+        await ip('-n', bridge, 'link', 'set', bridgeOf(subnet), 'up');
+      }
+      await router?.plug(bridgeOf);
       for (const [i, host] of hosts.entries()) await host.plug(all[i]);
     } catch (thrown) {
       await lab.close();
@@ -298,6 +278,7 @@ export class Lab {
   async close(): Promise<void> {
     for (const started of this.#onBridge) started.kill('SIGKILL');
     await Promise.all(this.hosts.map((host) => host.remove()));
+    await this.#router?.remove();
     await removeNamespace(this.#bridge);
     await rm(this.folder, { recursive: true, force: true, maxRetries: 3 });
   }

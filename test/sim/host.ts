@@ -17,6 +17,7 @@ export interface HostOptions {
   follow?: boolean;
   /** Whether multicast reaches it, and goes out from it. */
   multicast?: boolean;
+  tracker?: boolean;
   epoch?: number;
   name?: string;
 }
@@ -32,6 +33,7 @@ export class Host {
   readonly name: string;
   readonly passive: boolean;
   readonly follow: boolean;
+  readonly tracker: boolean;
   multicast: boolean;
   /** What this host shares, as the test wants it: what everyone should come to know. */
   readonly share = new Map<string, Omit<Offer, 'version'>>();
@@ -43,6 +45,8 @@ export class Host {
   readonly warned: string[] = [];
   gossip: Gossip;
   isUp = false;
+  /** Whether the machine is on, so that it answers although no peer runs. */
+  hasPower = true;
   epoch: number;
   pulls = 0;
   readonly #random: Random;
@@ -61,6 +65,7 @@ export class Host {
     this.id = peerId(this.key, 1_700_000_000_000 + n);
     this.passive = options.passive ?? false;
     this.follow = options.follow ?? false;
+    this.tracker = options.tracker ?? false;
     this.multicast = options.multicast ?? true;
     this.epoch = options.epoch ?? 1;
     this.gossip = this.#core();
@@ -76,15 +81,16 @@ export class Host {
   }
 
   #core(): Gossip {
-    const { id, key, name, passive, follow, epoch } = this;
+    const { id, key, name, passive, follow, tracker, epoch } = this;
     const port = passive ? 0 : TCP_PORT;
-    const settings: Settings = { id, key, name, port, epoch, passive, follow, tracker: false };
+    const settings: Settings = { id, key, name, port, epoch, passive, follow, tracker };
     const bytes16 = (): Uint8Array => Uint8Array.from({ length: 16 }, () => Math.floor(this.#random() * 256));
     return new Gossip(settings, fakeSigner(key), this.#random, bytes16);
   }
 
   start(): void {
     this.isUp = true;
+    this.hasPower = true;
     const offers = [...this.share.values()];
     if (offers.length > 0) this.handle({ kind: 'offers', changes: offers });
     this.handle({ kind: 'start' });
@@ -111,6 +117,7 @@ export class Host {
   /** The machine loses its power: nobody is told anything. */
   vanish(): void {
     this.isUp = false;
+    this.hasPower = false;
     this.#run++;
     for (const connection of this.world.connectionsOf(this)) connection.vanish();
   }
@@ -196,11 +203,11 @@ export class Host {
   #dial(peer: PeerId, addresses: string[]): void {
     const to = this.world.hosts.find(({ address }) => addresses.includes(address));
     const run = this.#run;
-    const fail = (): void => {
-      if (this.isUp && run === this.#run) this.handle({ kind: 'dial-failed', peer, address: undefined });
+    const fail = (refused = false): void => {
+      if (this.isUp && run === this.#run) this.handle({ kind: 'dial-failed', peer, address: undefined, refused });
     };
     if (!to || to.id !== peer) this.world.after(10, fail);
-    else this.world.connect(this, to, (connection) => (connection ? undefined : fail()));
+    else this.world.connect(this, to, (connection, refused) => (connection ? undefined : fail(refused)));
   }
 
   #pull(from: PeerId, message: Omit<MessageOf<'P'>, 'number'>): void {

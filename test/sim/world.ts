@@ -38,6 +38,8 @@ export class World {
   readonly sent: Sent[] = [];
   /** Bytes sent over connections. */
   streamBytes = 0;
+  /** Connections begun. */
+  dials = 0;
   readonly #loss: number;
   readonly #doubled: number;
   readonly #latency: [number, number];
@@ -142,14 +144,15 @@ export class World {
 
   /**
    * Connects two hosts: a round trip for TCP, one for the handshake. Of two who dial at once, one connection remains.
-   * @param done called with the connection, or without where none could be made
+   * @param done called with the connection, or without where none could be made; `refused`: its machine says that nobody listens
    */
-  connect(a: Host, b: Host, done: (connection: Connection | undefined) => void): void {
+  connect(a: Host, b: Host, done: (connection: Connection | undefined, refused?: boolean) => void): void {
     const open = this.connection(a, b);
     if (open) {
       done(open);
       return;
     }
+    this.dials++;
     const ways = this.latency() + this.latency() + this.latency() + this.latency();
     this.after(ways, () => {
       const already = this.connection(a, b);
@@ -157,11 +160,12 @@ export class World {
         done(already);
         return;
       }
-      if (!b.isUp) {
-        done(undefined);
+      const passes = this.passes(a, b) && this.passes(b, a);
+      if (!b.isUp && b.hasPower && passes) {
+        done(undefined, true);
         return;
       }
-      if (!this.passes(a, b) || !this.passes(b, a)) {
+      if (!b.isUp || !passes) {
         this.after(1000, () => done(undefined));
         return;
       }

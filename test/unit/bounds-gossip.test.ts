@@ -28,6 +28,7 @@ import {
   PEERS_MAX,
   PEERS_PER_ADDRESS_MAX,
   PULLS_MAX,
+  TRACKER_PULLS_MAX,
   WORDS_MAX,
 } from '../../lib/limits.js';
 import type { Offer } from '../../lib/offer.js';
@@ -229,8 +230,9 @@ test('a search has so many words at most', (t) => {
 });
 
 /** A running core that is connected to some peers, each of which says that it has so many offers. */
-function connected(count: number, offers: number) {
-  const me = settingsOf(0);
+function connected(count: number, offers: number, more: { tracker?: boolean; hosts?: (n: number) => string } = {}) {
+  const me = { ...settingsOf(0), tracker: more.tracker ?? false };
+  const hostOf = more.hosts ?? ((n) => `10.0.1.${n}`);
   const gossip = new Gossip(me, fakeSigner(me.key), seeded(1), () => new Uint8Array(16));
   gossip.handle({ kind: 'start' }, 0);
   let now = 1;
@@ -257,7 +259,7 @@ function connected(count: number, offers: number) {
   const say = (event: Parameters<Gossip['handle']>[0]) => take(gossip.handle(event, now));
   for (let n = 1; n <= count; n++) {
     const { head, proof } = headOf(n, { count: offers });
-    say({ kind: 'connected', peer: head.id, ...proof, address: { host: `10.0.1.${n}`, port: 1 }, dialled: true });
+    say({ kind: 'connected', peer: head.id, ...proof, address: { host: hostOf(n), port: 1 }, dialled: !more.tracker });
   }
   return { gossip, told, pass, say };
 }
@@ -269,6 +271,51 @@ test('so many writers are pulled from at once, and the others in their turn', (t
   t.is(pulls().length, PULLS_MAX);
   for (const from of pulls()) say({ kind: 'pull-failed', from, writer: from, code: 'unreachable' });
   t.is(new Set(pulls()).size, 2 * PULLS_MAX);
+});
+
+test('a tracker pulls from more at once, at once, and no more than half of them of one host', (t) => {
+  const { told, pass, say } = connected(100, 5, {
+    tracker: true,
+    hosts: (n) => (n <= 80 ? '10.0.1.1' : `10.0.2.${n}`),
+  });
+  const hosts = (n: number) => (n <= 80 ? 'one' : 'another');
+  const ids = new Map(Array.from({ length: 100 }, (_, n) => [headOf(n + 1).head.id, hosts(n + 1)]));
+  pass(1);
+  const pulls = () => told.flatMap((effect) => (effect.kind === 'pull' ? [effect.from] : []));
+  const of = (host: string) => pulls().filter((id) => ids.get(id) === host).length;
+  t.deepEqual([of('one'), of('another')], [TRACKER_PULLS_MAX / 2, 20]);
+  // They do not answer: others of their host have their turn, and one who comes now does not wait for them.
+  const first = pulls();
+  for (const from of first) say({ kind: 'pull-failed', from, writer: from, code: 'timeout' });
+  t.deepEqual([of('one'), of('another')], [TRACKER_PULLS_MAX, 20]);
+  pass(60_000);
+  t.true(pulls().every((from) => ids.has(from)));
+});
+
+test('to a tracker a connection is sign of life enough, however seldom its other end tells of itself', (t) => {
+  const { gossip, told, pass, say } = connected(3, 0, { tracker: true });
+  pass(600_000);
+  t.is(gossip.peers().length, 4);
+  // Where the connection ends, the peer is gone, and is not dialled: it comes again by itself.
+  const [, { id }] = gossip.peers();
+  say({ kind: 'disconnected', peer: id });
+  say({ kind: 'departed', peer: id });
+  t.deepEqual(
+    told.flatMap((effect) => (effect.kind === 'peer' && effect.change === 'left' ? [effect.peer.id] : [])),
+    [id],
+  );
+  pass(60_000);
+  t.is(gossip.peers().length, 3);
+  t.false(told.some(({ kind }) => kind === 'dial'));
+});
+
+test('a tracker neither tells neighbours nor follows those that it is told of by who came to it', (t) => {
+  const { told, pass, say } = connected(3, 0, { tracker: true });
+  const { head } = headOf(1);
+  const peers = [20, 21, 22].map((n) => ({ ...headOf(n).proof, addresses: [`10.2.0.${n}:1`] }));
+  say({ kind: 'message', peer: head.id, message: { type: 'N', peers } });
+  pass(120_000);
+  t.false(told.some((effect) => effect.kind === 'dial' || (effect.kind === 'tell' && effect.message.type === 'N')));
 });
 
 test('of answers to pulls so much is gathered in all; beyond it the largest gives way, and the small one comes', (t) => {

@@ -20,12 +20,14 @@ import {
   SEND_QUEUES_MAX,
   SEND_STALL_MS,
   STRANGERS_MAX,
+  TRACKER_CONNECTIONS_MAX,
+  TRACKER_CONNECTIONS_PER_ADDRESS_MAX,
 } from '../../lib/limits.js';
 import { DatagramQueue } from '../../lib/net/datagrams.js';
 import { Doorway } from '../../lib/net/doorway.js';
 import { openGroup } from '../../lib/net/group-keys.js';
 import { identityOf, newPrivateKey, verifySignature } from '../../lib/net/keys.js';
-import { Links, type LinksMost } from '../../lib/net/links.js';
+import { Links, type LinksMost, TRACKER_MOST } from '../../lib/net/links.js';
 import { Sealer } from '../../lib/net/seal.js';
 import { Strangers } from '../../lib/net/strangers.js';
 import { tlsTransport } from '../../lib/net/transport.js';
@@ -199,6 +201,14 @@ onLinux('one address has only so many connections; others come in', async (t) =>
   t.is([...links.all].length, 4);
 });
 
+onLinux('a tracker has room for more, of one address too', async (t) => {
+  const { connections, perAddress } = TRACKER_MOST;
+  t.deepEqual([connections, perAddress], [TRACKER_CONNECTIONS_MAX, TRACKER_CONNECTIONS_PER_ADDRESS_MAX]);
+  const { links } = await listener(t, TRACKER_MOST);
+  for (let i = 0; i < CONNECTIONS_PER_ADDRESS_MAX + 10; i++) await dial(t, links);
+  t.is([...links.all].length, CONNECTIONS_PER_ADDRESS_MAX + 10);
+});
+
 test('no more than so many dials are under way', async (t) => {
   const { links } = await listener(t, { dials: 4 });
   // One that accepts and then says nothing.
@@ -223,7 +233,8 @@ test('a link takes no more than its part of what all may have queued', (t) => {
     [undefined, SEND_QUEUE_MAX],
     [() => SEND_QUEUES_MAX, SEND_QUEUE_MAX],
     [() => SEND_QUEUES_MAX / CONNECTIONS_MAX, SEND_QUEUES_MAX / CONNECTIONS_MAX],
-    [() => 0, BLOCK],
+    [() => SEND_QUEUES_MAX / TRACKER_CONNECTIONS_MAX, SEND_QUEUES_MAX / TRACKER_CONNECTIONS_MAX],
+    [() => 0, SEND_QUEUES_MAX / TRACKER_CONNECTIONS_MAX],
   ] as const) {
     const far = new FarEnd('10.0.0.2', room ? { room } : {});
     far.hold();

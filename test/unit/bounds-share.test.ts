@@ -158,19 +158,18 @@ test('of very many paths to look at the whole share is made', async (t) => {
       throw new Error('not today');
     },
   };
-  const looks = new Looks(
-    {
-      pool: pool as unknown as DiskPool,
-      tree: new Tree({ change: () => {}, emptied: () => {}, gone: () => {} }),
-      never: [],
-      now: Date.now,
-      offer: async () => {},
-      folder: () => false,
-      warn: () => {},
-      calm: () => {},
-    },
-    [{ path: '/s', name: 's', files: 0, bytes: 0, hashed: 0 }],
-  );
+  const looks = new Looks({
+    pool: pool as unknown as DiskPool,
+    tree: new Tree({ change: () => {}, emptied: () => {}, gone: () => {} }),
+    never: [],
+    now: Date.now,
+    present: async () => true,
+    offer: async () => {},
+    folder: () => false,
+    warn: () => {},
+    calm: () => {},
+  });
+  looks.add({ path: '/s', name: 's', files: 0, bytes: 0, hashed: 0 });
   t.teardown(() => looks.stop());
   for (let i = 0; i < LOOKS_MAX; i++) looks.look(`s/${i}`, true);
   await until(() => jobs.length === 1, 'they are looked at');

@@ -1,13 +1,19 @@
 /** A process, a session and a peer that are not real, for the tests of commands and of the control socket. */
 import type {
+  AddedRow,
+  AddQuery,
   Api,
+  DoctorReport,
   FileRow,
+  Finding,
   FollowEvent,
   GetEvent,
   GetQuery,
   Listing,
   ListQuery,
   PeerRow,
+  RemovedRow,
+  RemoveQuery,
   ServedRow,
   ShareEvent,
   SourcesRow,
@@ -63,8 +69,11 @@ export class FakeApi implements Api {
   files: FileRow[] = [];
   away: string[] = [];
   others: PeerRow[] = [];
+  findings: Finding[] = [];
   held: SourcesRow[] = [];
   rows: ServedRow[] = [];
+  added: AddedRow[] = [];
+  removed: RemovedRow[] = [];
   changes: (signal: AbortSignal) => AsyncIterable<FollowEvent> = async function* () {};
   events: (query: GetQuery, signal: AbortSignal) => AsyncIterable<GetEvent> = async function* () {};
   messages: (signal: AbortSignal) => AsyncIterable<TraceRecord> = async function* () {};
@@ -100,6 +109,20 @@ export class FakeApi implements Api {
     return this.rows;
   }
 
+  async doctor(): Promise<DoctorReport> {
+    return { findings: this.findings };
+  }
+
+  async add(query: AddQuery): Promise<AddedRow[]> {
+    this.asked.push(query);
+    return this.added;
+  }
+
+  async remove(query: RemoveQuery): Promise<RemovedRow[]> {
+    this.asked.push(query);
+    return this.removed;
+  }
+
   async status(): Promise<StatusReport> {
     return STATUS;
   }
@@ -112,6 +135,7 @@ export class FakeApi implements Api {
 export class FakeSink implements Sink {
   isTTY = false;
   columns = 80;
+  rows = 24;
   closed = false;
   fault: HearsayError | undefined;
   text = '';
@@ -137,6 +161,7 @@ export class FakeIo implements Io {
   version = '1.2.3';
   clock = 1_700_000_000_000;
   readonly #handlers = new Set<() => void>();
+  readonly #hangups = new Set<() => void>();
 
   now(): number {
     return this.clock;
@@ -149,6 +174,15 @@ export class FakeIo implements Io {
 
   interrupt(): void {
     for (const handler of this.#handlers) handler();
+  }
+
+  onHangup(handler: () => void): () => void {
+    this.#hangups.add(handler);
+    return () => this.#hangups.delete(handler);
+  }
+
+  hangUp(): void {
+    for (const handler of this.#hangups) handler();
   }
 }
 

@@ -225,6 +225,59 @@ test('status speaks to the running peer only', async (t) => {
   t.regex(none.err, /Start a peer with `hearsay share PATH`/);
 });
 
+test('status of a tracker says who is registered, and that of others with which trackers they are', async (t) => {
+  const api = new FakeApi();
+  const io = new FakeIo();
+  const since = io.clock - 125_000;
+  const bob = { ...BOB, name: 'b\x07', addresses: ['10.1.0.2:47748'], reachable: true, since, files: 3, bytes: 4096 };
+  const alice = { ...ALICE, addresses: [], reachable: false, since: io.clock + 1, files: 1, bytes: 0 };
+  const tracker = { registered: [bob, alice], peers: 3, offers: 1234, lookups: 1.26, store: 'memory' };
+  const trackers = [
+    { ...BOB, address: '10.0.0.4:47748', registered: true, since, peers: 1, offers: 2000 },
+    {
+      address: '10.0.0.5:47748',
+      registered: false,
+      peers: 0,
+      offers: 0,
+      error: { code: 'unreachable' as const, message: 'nobody \x07listens' },
+    },
+  ];
+  const error = { code: 'id-taken' as const, message: 'it is \x07taken' };
+  const unjoined = [
+    { address: '10.0.0.5:47748', error },
+    { address: '10.0.0.6:47748', error },
+  ];
+  api.status = async () => ({ ...STATUS, shares: [], transfers: [], tracker, trackers, unjoined });
+  const lines = (await type(['status'], { api, io })).out.split('\n');
+  t.deepEqual(lines.slice(5), [
+    'tracker: 2 registered, 1,234 offers, 1.3 lookups a second, registry in memory',
+    `  b\\u{7}  ${BOB.id}  10.1.0.2:47748  3 files  4.0 KiB  for 2 min 5 s`,
+    `  alice   ${ALICE.id}  -                1 file      0 B  for 0.0 s, cannot be dialled`,
+    'trackers',
+    '  bob  10.0.0.4:47748  registered for 2 min 5 s, 1 peer and 2,000 offers there',
+    '  -    10.0.0.5:47748  not registered: nobody \\u{7}listens',
+    'not reached, and tried again',
+    '  10.0.0.6:47748  it is \\u{7}taken',
+    '',
+  ]);
+  const many = { ...tracker, peers: 4001, registered: Array.from({ length: 1000 }, () => bob) };
+  api.status = async () => ({ ...STATUS, shares: [], transfers: [], tracker: many });
+  t.regex(
+    (await type(['status'], { api })).out,
+    /tracker: 4,000 registered.*\n(.*\n){20} {2}and 980 more: --verbose\n$/,
+  );
+  t.is((await type(['status', '--verbose'], { api })).out.match(/10\.1\.0\.2/g)?.length, 1000);
+});
+
+test('peers that cannot be reached are marked with the reason', async (t) => {
+  const api = new FakeApi();
+  api.others = [peerRow({ via: 'tracker', unreachable: 'it \x07did not come' }), peerRow({ ...BOB, tracker: true })];
+  const { out } = await type(['peers'], { api });
+  t.regex(out, /by tracker, unreachable: it \\u\{7\}did not come\n/);
+  t.regex(out, /by multicast, tracker\n/);
+  t.deepEqual(objects((await type(['peers', '--json'], { api })).out), [{ peers: api.others }]);
+});
+
 test('status tells for whom what is shared, where it is not for all', async (t) => {
   const api = new FakeApi();
   const [photos] = STATUS.shares;

@@ -160,7 +160,7 @@ test('get says why once', async (t) => {
 
 test('a joined host of another group is no unreachable one', async (t) => {
   const api = alone({});
-  const unreached = new Map([['nas:1', failure('other-group', 'nas:1: it has another secret')]]);
+  const unreached = new Map([['nas:1', failure('other-group', 'it has another secret')]]);
   const { status, err } = await type(['ls', '--join', 'nas:1'], { api, unreached });
   t.is(status, 5);
   t.regex(err, /^hearsay: nas:1: it has another secret\n/);

@@ -71,6 +71,39 @@ test('share --as names the one path', async (t) => {
   t.deepEqual(wanted[0].flags.share, [{ path: join(io.cwd, 'dir'), as: 'project' }]);
 });
 
+test('share --only, --exclude and --seed-only', async (t) => {
+  const words = ['dir', '--only', '*.jpg', '--only', 'a,b', '--exclude', 'x/', '--seed-only'];
+  const { wanted, io } = await share(words);
+  t.deepEqual(wanted[0].flags.share, [{ path: join(io.cwd, 'dir'), only: ['*.jpg', 'a,b'], exclude: ['x/'] }]);
+  t.true(wanted[0].flags['seed-only']);
+  t.is((await share(['dir'])).wanted[0].flags['seed-only'], undefined);
+  t.is((await type(['share', '--only', 'x'])).status, 2);
+});
+
+test('shares that come, go, and are not there are told', async (t) => {
+  const what = { event: 'share', name: 'ph\x07', path: '/p' } as const;
+  const told: ShareEvent[] = [
+    { ...what, change: 'added' },
+    { ...what, change: 'away', why: 'no disk is mounted there' },
+    { ...what, change: 'back' },
+    { ...what, change: 'removed' },
+  ];
+  const { out, err } = await share(['x'], [ready, ...told]);
+  t.deepEqual(out.split('\n').slice(1, -1), [
+    'shares ph\\u{7} (/p)',
+    'ph\\u{7} (/p) is there again, and shared',
+    'no longer shares ph\\u{7} (/p)',
+  ]);
+  t.regex(
+    err,
+    /hearsay: ph\\u\{7\} \(\/p\) is not there \(no disk is mounted there\): nothing of it is shared until it is/,
+  );
+  t.deepEqual(
+    objects((await share(['x', '--json'], told)).out),
+    told.map((event) => ({ ...event })),
+  );
+});
+
 test('share without a PATH leaves it to the settings', async (t) => {
   const { status, err, wanted } = await type(['share'], { refuses: failure('usage', 'share what?') });
   t.is(status, 2);
@@ -109,6 +142,49 @@ test('a reader that does not read does not hold the peer up', async (t) => {
     },
   });
   t.regex(io.stderr.text, /20,000 lines left out/);
+});
+
+test('share --tracker needs no PATH, says how others name it, and tells who registers and departs', async (t) => {
+  const tracker: ShareEvent = { ...ready, shares: [], tracker: ['10.0.0.1', 'fd00::1'] };
+  const tells: ShareEvent[] = [
+    tracker,
+    { event: 'registration', change: 'registered', ...BOB, addresses: ['10.0.0.2:47748', '10.9.0.2:1'] },
+    { event: 'registration', change: 'registered', ...BOB, name: 'b\x07', addresses: [] },
+    { event: 'registration', change: 'departed', ...BOB, addresses: [], why: 'broken' },
+    { event: 'registration', change: 'departed', ...BOB, addresses: [], why: 'lease' },
+  ];
+  const { status, out, wanted } = await share(['--tracker', '--tracker-store', 'redis://nas/0'], tells);
+  t.is(status, 0);
+  t.deepEqual(wanted[0].flags, { tracker: true, 'tracker-store': 'redis://nas/0' });
+  t.deepEqual(out.split('\n'), [
+    `ready alice ${ALICE.id} at 10.0.0.1:47748; a tracker: others say --join 10.0.0.1 or --join fd00::1`,
+    `registered bob at 10.0.0.2:47748, 10.9.0.2:1 (${BOB.id})`,
+    `registered b\\u{7} which nobody can dial (${BOB.id})`,
+    `departed bob: its connection broke (${BOB.id})`,
+    `departed bob: nothing came from it any more (${BOB.id})`,
+    '',
+  ]);
+  const both = await share(['x', '--tracker'], [{ ...ready, tracker: [] }]);
+  t.regex(both.out, /; a tracker: others say --join HOST:47748; everyone on this network can read: photos/);
+  t.is((await type(['ls', '--tracker'])).status, 2);
+});
+
+test('share tells of the trackers that it registers with', async (t) => {
+  const at = { event: 'tracker', address: '10.0.0.4:47748' } as const;
+  const { out } = await share(
+    ['x'],
+    [
+      { ...at, change: 'registered', ...BOB, name: 'n\x1bas' },
+      { ...at, change: 'lost', ...BOB, error: { code: 'cancelled', message: 'it \x07broke' } },
+      { ...at, change: 'refused', error: { code: 'id-taken', message: 'this id is taken' } },
+    ],
+  );
+  t.deepEqual(out.split('\n'), [
+    'registered with tracker n\\u{1b}as at 10.0.0.4:47748',
+    'lost tracker bob at 10.0.0.4:47748: it \\u{7}broke; going on without it',
+    'refused by tracker at 10.0.0.4:47748: this id is taken',
+    '',
+  ]);
 });
 
 test('share --for names who may see the paths, and ready who can read what', async (t) => {

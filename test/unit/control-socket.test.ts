@@ -69,6 +69,18 @@ test('every method comes through as it is', async (t) => {
     outcome: 'completed',
   }));
   t.deepEqual(await running.served(), api.rows);
+  api.findings = [{ level: 'bad', topic: 'peers', message: 'm', advice: 'a' }];
+  t.deepEqual(await running.doctor(), { findings: api.findings });
+  api.added = [
+    { path: '/p', name: 'p', waiting: ['bob'] },
+    { path: '/q', error: { code: 'no-such-path', message: 'm' } },
+  ];
+  const add = { paths: ['/p', '/q'], for: ['bob'], only: ['*.jpg'], exclude: ['x/'] };
+  t.deepEqual(await running.add(add), api.added);
+  t.deepEqual(api.asked.at(-1), add);
+  api.removed = [{ what: 'p', name: 'p', path: '/p', until: 'restart', from: 'config' }];
+  t.deepEqual(await running.remove({ what: ['p'], cwd: '/' }), api.removed);
+  t.deepEqual(api.asked.at(-1), { what: ['p'], cwd: '/' });
   const changes: FollowEvent[] = [{ ...row('c'), event: 'added' }];
   api.changes = async function* () {
     yield* changes;

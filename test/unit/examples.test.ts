@@ -6,6 +6,7 @@ import { DgramAsPromised } from 'dgram-as-promised';
 import { demo } from '../../examples/demo.js';
 import { fetch } from '../../examples/fetch.js';
 import { share } from '../../examples/share.js';
+import { tracker } from '../../examples/tracker.js';
 
 const loopback = Object.entries(networkInterfaces()).find(([, a]) => a?.some((one) => one.internal))?.[0] ?? 'lo';
 
@@ -47,4 +48,24 @@ test('one program shares and another fetches', async (t) => {
   t.is(await readFile(join(root, 'in', 'things', 'note.txt'), 'utf8'), 'a note\n');
   stop.abort();
   await sharing;
+});
+
+test('three peers find each other through a tracker, which goes away and comes back', async (t) => {
+  const before = (await readdir(tmpdir())).filter((name) => name.startsWith('hearsay-tracker-'));
+  const lines: string[] = [];
+  await tracker((line) => lines.push(line));
+  const registers = (name: string) =>
+    lines.filter((line) => line.startsWith(`the tracker: ${name} registers, at 127.0.0.1:`));
+  for (const name of ['ada', 'bob', 'cy']) t.is(registers(name).length, 2, lines.join('\n'));
+  const said = lines.filter((line) => !line.startsWith('the tracker: '));
+  t.deepEqual(said, [
+    'each sees the files of the others',
+    'ada has from-bob/note.txt from bob: a few words of bob',
+    'the tracker is gone',
+    'bob fetches from cy all the same',
+    'the tracker is back, and everyone has registered again',
+    'cy fetches from ada',
+  ]);
+  const after = (await readdir(tmpdir())).filter((name) => name.startsWith('hearsay-tracker-'));
+  t.deepEqual(after, before);
 });

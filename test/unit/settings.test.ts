@@ -40,6 +40,8 @@ test('without anything the defaults hold', async (t) => {
     'tracker-store': '',
     relay: 'tracker',
     share: [],
+    sharesGiven: false,
+    'seed-only': false,
   });
 });
 
@@ -51,7 +53,11 @@ test('every setting stands in config/default.toml with a comment', async (t) => 
     if (key) t.regex(lines[i - 1], /^# /, key);
     return key ? [key] : [];
   });
-  const { defaultPort: _, ...settings } = await loadSettings({ configFile: (await withFile(t, '')).file });
+  const {
+    defaultPort: _,
+    sharesGiven: _given,
+    ...settings
+  } = await loadSettings({ configFile: (await withFile(t, '')).file });
   t.deepEqual(keys.map((key) => key.replace('secret-file', 'secret')).sort(), Object.keys(settings).sort());
 });
 
@@ -92,6 +98,15 @@ test('paths of a config file are relative to it, or to the home folder', async (
   t.is(settings.state, join(homedir(), 'state'));
   const flagged = await loadSettings({ folders, flags: { share: ['here', { path: 'there', as: 'x', for: ['bob'] }] } });
   t.deepEqual(flagged.share, [{ path: resolve('here') }, { path: resolve('there'), as: 'x', for: ['bob'] }]);
+  t.deepEqual([settings.sharesGiven, flagged.sharesGiven], [false, true], 'whose they are');
+  const chosen = await withFile(
+    t,
+    'share = [{ path = "a", only = ["*.jpg"], exclude = ["x/", "y"] }]\nseed-only = true',
+  );
+  t.like(await loadSettings({ folders: chosen.folders }), {
+    share: [{ path: join(chosen.folders.config, 'a'), only: ['*.jpg'], exclude: ['x/', 'y'] }],
+    'seed-only': true,
+  });
 });
 
 for (const [text, expected] of [
@@ -113,6 +128,9 @@ for (const [text, expected] of [
   ['share = [{ path = "a", as = "b/c" }]', /share: expected a list of paths/],
   ['share = [{ path = "a", for = [] }]', /share: expected a list of paths/],
   ['share = [{ path = "a", for = "bob" }]', /share: expected a list of paths/],
+  ['share = [{ path = "a", only = [""] }]', /share: expected a list of paths/],
+  ['share = [{ path = "a", exclude = "x" }]', /share: expected a list of paths/],
+  ['seed-only = 1', /seed-only: expected true or false/],
   [`name = "${'é'.repeat(33)}"`, /name: expected a text of at most 64 bytes/],
   ['name = "a\\u001bb"', /name: expected a text/],
   ['wait = 2\nwait = 3', /config\.toml:2:\d+: /],

@@ -39,6 +39,8 @@ export class Offering {
   readonly calls: number[] = [];
   readonly hashed: string[] = [];
   readonly warnings: string[] = [];
+  /** Shares that were not there, and why; those that were there again, and undefined. */
+  readonly away: [string, string | undefined][] = [];
   #waiting: { test: () => boolean; resolve: () => void }[] = [];
 
   constructor(options: Pick<CatalogueOptions, 'shares'> & Partial<CatalogueOptions>) {
@@ -59,6 +61,10 @@ export class Offering {
       },
       onWarning: (message) => {
         this.warnings.push(message);
+        this.#check();
+      },
+      onAway: ({ name }, why) => {
+        this.away.push([name, why]);
         this.#check();
       },
       ...options,

@@ -14,8 +14,9 @@ import { HearsayError, isCode } from '../../../lib/errors.js';
 import { Gossip } from '../../../lib/gossip/gossip.js';
 import { blake3 } from '../../../lib/hash.js';
 import { BLOCK, FRAME_MAX } from '../../../lib/limits.js';
+import { type Door, shakeHands } from '../../../lib/net/handshake.js';
 import { verifySignature } from '../../../lib/net/keys.js';
-import { type Link, type LinkHandlers, shakeHands } from '../../../lib/net/link.js';
+import type { Link, LinkHandlers } from '../../../lib/net/link.js';
 import { chunkCount, contentId } from '../../../lib/transfer/content.js';
 import { decode, encode } from '../../../lib/wire/codec.js';
 import { FrameDecoder, framePrefix } from '../../../lib/wire/frame.js';
@@ -242,15 +243,17 @@ const link = target<Input>({
     };
     const settings = { identity: ME, instance: new Uint8Array(8), hello: () => gossip.head() };
     let made: Link | undefined;
-    shakeHands({ socket, binding: BINDING }, false, undefined, settings, handlers, (fresh) => {
+    const admit = (fresh: Link) => {
       made = fresh;
       reach.note('handshake', 'ok');
       // Something is awaited, so that answers reach whoever asked.
       for (let n = 0; n < 3; n++) requests.open(fresh, { answer: (answer) => void read(answer, reach), closed() {} });
       return fresh;
-    }).catch((thrown) => {
+    };
+    const door: Door = { isRival: () => false, settle: async () => {}, admit };
+    shakeHands({ socket, binding: BINDING }, { dialled: false }, settings, handlers, door).catch((thrown) => {
       try {
-        reach.note('handshake', `refused ${expected(thrown, 'bad-message', 'other-version', 'unreachable')}`);
+        reach.note('handshake', `refused ${expected(thrown)}`);
       } catch (fault) {
         faults.push(fault);
       }

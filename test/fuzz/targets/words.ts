@@ -1,8 +1,7 @@
 /** What people and the network write as text: names, paths, patterns, addresses, ids. */
 import { posix, win32 } from 'node:path';
-import { formatEndpoint } from '../../../lib/endpoint.js';
+import { formatEndpoint, isAddress } from '../../../lib/endpoint.js';
 import { asHearsayError } from '../../../lib/errors.js';
-import { isAddress } from '../../../lib/gossip/member.js';
 import { idFitsKey, isPeerId, peerId } from '../../../lib/ids.js';
 import { PATH_MAX, SEGMENT_MAX } from '../../../lib/limits.js';
 import { isSafePath, pathFault, printable } from '../../../lib/names.js';
