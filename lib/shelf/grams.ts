@@ -82,6 +82,14 @@ function rowsOf(hash: number): [number, number] {
   return [(hash >>> 7) % BITS, (hash >>> 23) % BITS];
 }
 
+function set(bits: Uint32Array, bit: number): void {
+  bits[bit >> 5] |= 1 << (bit & 31);
+}
+
+function has(bits: Uint32Array, bit: number): boolean {
+  return (bits[bit >> 5] & (1 << (bit & 31))) !== 0;
+}
+
 function put(block: Uint32Array, hash: number): void {
   set(block, hash & MASK);
   set(block, (hash >>> 16) & MASK);
@@ -91,9 +99,10 @@ function put(block: Uint32Array, hash: number): void {
  * Puts a path in at its place; those from there on move on by one.
  * @param count of paths until now, below 256
  * @param text the path without case and accents
+ * @param begin where its last segment begins in that
  * @param name its last segment as it is
  */
-export function addPath(grams: Grams, place: number, count: number, text: string, name: string): void {
+export function addPath(grams: Grams, place: number, count: number, text: string, begin: number, name: string): void {
   const { block, rows, slots, free } = grams;
   const slot = free.pop() ?? grams.unused++;
   slots.copyWithin(place + 1, place, count);
@@ -106,7 +115,6 @@ export function addPath(grams: Grams, place: number, count: number, text: string
     rows[a * ROW + word] |= bit;
     rows[b * ROW + word] |= bit;
   };
-  const begin = text.lastIndexOf('/') + 1;
   let before = 0;
   let last = 0;
   for (let i = 0; i < text.length; i++) {

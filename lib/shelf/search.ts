@@ -64,7 +64,10 @@ const GRAMS: Notes<Entry, Grams> = {
   },
   add: (grams, entry, place, count) => {
     const path = pathOf(entry);
-    addPath(grams, place, count, folded(path), nameOf(path));
+    const text = folded(path);
+    const name = nameOf(path);
+    // Not behind the last slash of the text: there are letters that are folded into several with a slash among them.
+    addPath(grams, place, count, text, text.length - folded(name).length, name);
   },
   remove: removePath,
 };

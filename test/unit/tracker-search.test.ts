@@ -35,12 +35,13 @@ const segment = fc.constantFrom(
   'x:y',
   'a*b',
   '½',
+  'abc℀x',
   '#01',
   '00',
   'İ',
 );
 const path = fc.oneof(
-  { weight: 3, arbitrary: fc.constantFrom('abc', 'ab', 'a/abc', 'a/ab/abc', 'É/abc', '猫/x:y') },
+  { weight: 3, arbitrary: fc.constantFrom('abc', 'ab', 'a/abc', 'a/ab/abc', 'É/abc', '猫/x:y', 'a/abc℀x') },
   { weight: 1, arbitrary: fc.array(segment, { minLength: 1, maxLength: 4 }).map((all) => all.join('/')) },
 );
 const anOffer = fc.record({
