@@ -50,8 +50,6 @@ export interface RegistrySettings {
 }
 
 export class Registry {
-  /** Answered in all. */
-  lookups = 0;
   readonly #context: Context;
   readonly #holds: Holds;
   readonly #registering: Registering;
@@ -104,7 +102,6 @@ export class Registry {
    *   long to be looked for, that nothing fits it is told by an answer without anything
    */
   lookup(kind: number, text: string): Iterable<Found> | Refusal {
-    this.lookups++;
     return lookUp(this.#context, this.#random, kind, text);
   }
 

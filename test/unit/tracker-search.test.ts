@@ -69,6 +69,7 @@ const asked = fc.oneof(
   wild,
   fc.constantFrom(
     '**/abc',
+    '**/abc*',
     'a/**/abc',
     '**/b*',
     '#0',
