@@ -7,7 +7,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Millis } from '../clock.js';
 import { isLoopback } from '../endpoint.js';
-import { asHearsayError } from '../errors.js';
 import type { PeerId } from '../ids.js';
 import type { Link } from '../net/link.js';
 import type { Directory, Telling, Told } from '../tracker/directory.js';
@@ -16,15 +15,19 @@ import { errorOf, type Requests } from './requests.js';
 
 /** What a lost tracker told counts for so long: as long as it takes until it is there again and everyone has come back. */
 const KEPT: Millis = 15_000;
-/** Where nothing fits yet, it is asked again after so long; where the tracker has too much to do, or too much to tell, later. */
+/** Where nothing fits yet, it is asked again after so long; where it tells more than there may be, later. */
 const AGAIN: Millis = 2000;
 const AGAIN_LATE: Millis = 30_000;
+/** Where the tracker has too much to do it is asked again soon, as its answer is all that is known; later each time, up to AGAIN_LATE. */
+const AGAIN_FIRST: Millis = 250;
 
 interface At {
   telling: Telling;
   /** The request that is open, over which link. */
   open: { link: Link; number: number } | undefined;
   again: NodeJS.Timeout | undefined;
+  /** Refusals in a row. */
+  refusals: number;
 }
 
 export class Watch {
@@ -72,7 +75,7 @@ export class Watch {
     let at = this.#at.get(link.peer);
     if (!at) {
       const telling = this.directory.begin(link.peer, isLoopback(link.address.host));
-      at = { telling, open: undefined, again: undefined };
+      at = { telling, open: undefined, again: undefined, refusals: 0 };
       this.#at.set(link.peer, at);
     }
     if (at.open?.link === link) return;
@@ -127,24 +130,30 @@ export class Watch {
   #page(at: At, page: Parameters<Directory['page']>[1]): void {
     try {
       this.#onTold(this.directory.page(at.telling, page, now()));
-    } catch (thrown) {
+      if (page.last) at.refusals = 0;
+    } catch {
       // Told more than there may be: what came counts as long as what is lost does.
-      this.#failed(at, asHearsayError(thrown).code);
+      this.#again(at, AGAIN_LATE, true);
     }
   }
 
   /** Asked in vain: once more in a moment. */
   #failed(at: At, code: string): void {
+    const isEarly = code === 'unknown-file' || code === 'unknown-peer';
+    const wait = isEarly ? AGAIN : Math.min(AGAIN_LATE, AGAIN_FIRST * 2 ** at.refusals++);
+    this.#again(at, wait, !isEarly);
+  }
+
+  /** @param isLost whether what was told until now counts no longer than what a lost tracker told */
+  #again(at: At, wait: Millis, isLost: boolean): void {
     const { open } = at;
     if (!open) return;
     this.#close(at);
-    const isEarly = code === 'unknown-file' || code === 'unknown-peer';
-    if (!isEarly) this.#lose(at);
-    const again = () => {
+    if (isLost) this.#lose(at);
+    at.again = setTimeout(() => {
       at.again = undefined;
       if (open.link.open && !at.open && !this.#over) this.#ask(at, open.link);
-    };
-    at.again = setTimeout(again, isEarly ? AGAIN : AGAIN_LATE);
+    }, wait);
   }
 
   #close(at: At): void {
