@@ -7,6 +7,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Millis } from '../clock.js';
 import { isLoopback } from '../endpoint.js';
+import { backoff } from '../gossip/pace.js';
 import type { PeerId } from '../ids.js';
 import type { Link } from '../net/link.js';
 import type { Directory, Telling, Told } from '../tracker/directory.js';
@@ -140,7 +141,7 @@ export class Watch {
   /** Asked in vain: once more in a moment. */
   #failed(at: At, code: string): void {
     const isEarly = code === 'unknown-file' || code === 'unknown-peer';
-    const wait = isEarly ? AGAIN : Math.min(AGAIN_LATE, AGAIN_FIRST * 2 ** at.refusals++);
+    const wait = isEarly ? AGAIN : backoff(at.refusals++, AGAIN_FIRST, AGAIN_LATE);
     this.#again(at, wait, !isEarly);
   }
 

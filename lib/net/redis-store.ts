@@ -5,6 +5,7 @@
  * waits for it (lookups and registrations go on while it is away), and each time that it is there (again) everything is told and
  * read anew, so that it may have lost everything. Called by the tracker's driver.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Millis, Random } from '../clock.js';
 import { asHearsayError, type HearsayError } from '../errors.js';
 import type { PeerId } from '../ids.js';
@@ -129,7 +130,8 @@ export class RedisStore {
         this.#away(asHearsayError(thrown));
       }
       if (performance.now() - begun >= LASTED) again = AGAIN_FIRST;
-      await pause(again * (0.5 + this.#options.random() / 2), signal);
+      // Ends at once when it is closed.
+      await delay(again * (0.5 + this.#options.random() / 2), undefined, { signal }).catch(() => {});
       again = Math.min(AGAIN_MAX, again * 2);
     }
   }
@@ -188,17 +190,4 @@ export class RedisStore {
       `${what} in the tracker store ${this.name} was not written by a tracker; it is passed over`,
     );
   }
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener('abort', done);
-    if (signal.aborted) done();
-  });
 }

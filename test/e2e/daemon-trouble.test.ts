@@ -12,6 +12,7 @@ import { LabProcess } from '../lab/process.js';
 import { CHILD_MS } from './child.js';
 import { Home } from './daemon-child.js';
 import { Lan, until } from './lan.js';
+import { disk } from './small-disk.js';
 
 const run = promisify(execFile);
 const unix = process.platform === 'win32' ? test.skip : test;
@@ -167,22 +168,6 @@ unix('one that does not answer is ended by force, with a warning', async (t) => 
   t.regex(warnings[1], /has not ended after 0\.3 s, so it is killed/);
   t.falsy((await home.start()).already, 'and leaves nothing in the way');
 });
-
-/** A small disk of its own; false, with a reason, where that cannot be. */
-async function disk(t: ExecutionContext, at: string, options: string): Promise<boolean> {
-  if (process.platform !== 'linux' || process.getuid?.() !== 0) {
-    t.log('skipped: only root on Linux can mount a small disk');
-    return false;
-  }
-  try {
-    await run('mount', ['-t', 'tmpfs', '-o', options, 'hearsay-e2e', at]);
-  } catch (thrown) {
-    t.log(`skipped: ${thrown}`);
-    return false;
-  }
-  t.teardown(() => run('umount', ['-l', at]));
-  return true;
-}
 
 test('a full disk for the state: `start` says disk-full; one that runs goes on', async (t) => {
   const lan = await Lan.make(t);

@@ -1,17 +1,14 @@
 /** What may be wrong when a peer starts, and disks that do not take what is fetched. */
-import { execFile } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { chmod, mkdir, readdir, readFile, stat, truncate, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import test, { type ExecutionContext } from 'ava';
 import { exitStatus } from '../../lib/errors.js';
 import { Peer } from '../../lib/peer.js';
 import { assertContent, begin, codeOf, content, get, Lan, MIB, names, until } from './lan.js';
+import { disk } from './small-disk.js';
 import { Wire } from './wire-between.js';
-
-const run = promisify(execFile);
 
 /** Takes a port, or finds it taken. */
 async function take(t: ExecutionContext, port: number): Promise<number> {
@@ -118,22 +115,6 @@ test('a peer that cannot start leaves nothing behind: its state folder is free a
   const peer = await lan.peer('a', { state });
   t.truthy(peer.id);
 });
-
-/** A small disk of its own, or undefined with a reason where this cannot be. */
-async function disk(t: ExecutionContext, at: string, options: string): Promise<boolean> {
-  if (process.platform !== 'linux' || process.getuid?.() !== 0) {
-    t.log('skipped: only root on Linux can mount a small disk');
-    return false;
-  }
-  try {
-    await run('mount', ['-t', 'tmpfs', '-o', options, 'hearsay-e2e', at]);
-  } catch (thrown) {
-    t.log(`skipped: ${thrown}`);
-    return false;
-  }
-  t.teardown(() => run('umount', ['-l', at]));
-  return true;
-}
 
 test('a destination that may not be written to', async (t) => {
   const lan = await Lan.make(t);
