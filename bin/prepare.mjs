@@ -59,5 +59,11 @@ if (process.argv.includes('--build') || !existsSync(built) || statSync(built).mt
   // The compiler's time of start is the stamp: a source saved while it runs is compiled next time.
   const started = new Date();
   run(process.execPath, [at('node_modules', 'typescript', 'bin', 'tsc')]);
+  const manual = spawnSync(process.execPath, [at('dist', 'bin', 'hearsay.js'), 'man'], { cwd: root });
+  if (manual.status !== 0) {
+    process.stderr.write(manual.stderr);
+    process.exit(1);
+  }
+  writeFileSync(at('dist', 'hearsay.1'), manual.stdout);
   writeFileSync(built, started.toISOString());
 }

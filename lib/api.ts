@@ -89,6 +89,15 @@ export interface GetQuery {
   timeout?: number;
   /** Also give `chunk` events. */
   verbose?: boolean;
+  /** Go on serving what was fetched, wherever it lies. */
+  seed?: boolean;
+  /** Bytes a second at most, of this get alone; within what the peer's own limit leaves. */
+  limitDown?: number;
+  /**
+   * The running peer keeps it: it goes on when nobody follows it, over the peer's restart too, and waits for sources that are away. The
+   * same again, while it has not ended, follows it. A signal with the reason DETACHED, or who stops reading, only follows it no more.
+   */
+  keep?: boolean;
 }
 
 export interface ErrorBody {
@@ -98,7 +107,15 @@ export interface ErrorBody {
 
 /** What happens in a `get`, in this order for each file; `end` is last. */
 export type GetEvent =
-  | { event: 'start'; files: number; bytes: number }
+  | {
+      event: 'start';
+      files: number;
+      bytes: number;
+      /** Of one that the peer keeps: by what it is steered. */
+      number?: number;
+      /** How it stood, where it had been begun before and is followed now. */
+      again?: TransferState;
+    }
   | { event: 'progress'; path: string; verified: number; size: number; sources: number }
   | { event: 'chunk'; path: string; chunk: number; chunks: number; bytes: number; source: PeerName }
   | { event: 'dropped'; path: string; source: PeerName; error: ErrorBody }
@@ -117,9 +134,21 @@ export type GetEvent =
       already?: boolean;
     }
   | { event: 'discarded'; path: string; file: string }
+  /** What was fetched is to be served from now on: a peer that shares does so, and who runs a one-shot may begin to. */
+  | { event: 'seed'; share: SeedRow }
   | { event: 'warning'; message: string }
   | { event: 'error'; path?: string; error: ErrorBody }
   | { event: 'end'; files: number; bytes: number; failed: number };
+
+/** What is shared for something that was fetched to go on being served. */
+export interface SeedRow {
+  /** The share's name. */
+  name: string;
+  /** The file, or the folder, absolute. */
+  path: string;
+  /** Of a folder in which other things lie too: the files that were fetched. */
+  only?: string[];
+}
 
 /** What a sharing peer tells while it runs. */
 export type ShareEvent =
@@ -143,6 +172,8 @@ export type ShareEvent =
   /** Its shares changed while it runs. `away`: it is not there now, `why` says what is the matter, and nothing of it is offered. */
   | { event: 'share'; change: 'added' | 'removed' | 'away' | 'back'; name: string; path: string; why?: string }
   | { event: 'peer'; change: 'came' | 'left'; id: PeerId; name: string }
+  /** Only to those who listen to `events`: what of a peer's files changed lately, and one of them. Not of those of one that left. */
+  | { event: 'files'; peer: PeerName; added: number; changed: number; removed: number; path: string }
   /** Told by a tracker. `addresses`: where it could connect to the peer; `why` it is registered no more. */
   | {
       event: 'registration';
@@ -161,6 +192,10 @@ export type ShareEvent =
       name?: string;
       error?: ErrorBody;
     }
+  /** Somebody wants to send something here, or what became of it. */
+  | { event: 'inbox'; row: InboxRow }
+  /** What this peer was asked to fetch or send has ended, or begun. */
+  | { event: 'transfer'; row: TransferRow }
   | {
       event: 'serving';
       state: 'begun' | 'completed' | 'failed';
@@ -267,9 +302,14 @@ export interface ServedRow {
   why?: string | undefined;
 }
 
+/** How a transfer that was asked for stands. `queued`: it waits for others to end. */
+export type TransferState = 'queued' | 'running' | 'paused' | 'done' | 'failed';
+
 export interface TransferRow {
-  number: number;
+  /** What it keeps until it is forgotten; `cancel`, `pause` and `resume` name it by this. What others fetch here has none. */
+  number?: number;
   direction: 'in' | 'out';
+  /** Its file; of several what was asked for, in few words. */
   path: string;
   size: number;
   /** Bytes verified (in) or acknowledged (out). */
@@ -277,6 +317,100 @@ export interface TransferRow {
   /** Bytes a second, lately. */
   rate: number;
   peers: PeerName[];
+  /** Set where this peer was asked for it, by a `get` or a `send`; what others fetch here has none. */
+  state?: TransferState;
+  /** Of a `get`: its WHATs, and where it puts them. */
+  what?: string[];
+  to?: string;
+  /** Files of it, and those that are done. */
+  files?: number;
+  done?: number;
+  /** Why it failed, or of a queued one what it waits for. */
+  error?: ErrorBody;
+}
+
+/** What is to become of transfers that this peer was asked for. */
+export interface SteerQuery {
+  verb: 'cancel' | 'pause' | 'resume';
+  numbers: number[] | 'all';
+}
+
+/** What became of one. */
+export interface SteeredRow {
+  number: number;
+  state?: TransferState | 'cancelled';
+  path?: string;
+  error?: ErrorBody;
+}
+
+/** What is to be sent, and to whom. */
+export interface SendQuery {
+  /** Files and folders, absolute. */
+  files: string[];
+  /** Names, ids or unique prefixes of ids. */
+  to: string[];
+  /** What the one file is called at the receivers'. */
+  as?: string;
+}
+
+/**
+ * What happens in a `send`. `start` is first, `end` last; each peer that was named ends in one `done` or `error`. `to` is
+ * the peer as it was named.
+ */
+export type SendEvent =
+  | { event: 'start'; number: number; name: string; files: number; bytes: number }
+  /** `asked`: a person there is asked. */
+  | { event: 'asked' | 'accepted'; to: string; peer: PeerName }
+  | { event: 'progress'; to: string; peer: PeerName; bytes: number; size: number }
+  | { event: 'done'; to: string; peer: PeerName; bytes: number; seconds: number }
+  /** `peer` is left out where nobody is here by that name. */
+  | { event: 'error'; to: string; peer?: PeerName; error: ErrorBody }
+  | { event: 'warning'; message: string }
+  | { event: 'end'; done: number; failed: number };
+
+/** Something that somebody wants to send here, or did. */
+export interface InboxRow {
+  number: number;
+  /** When it was offered. */
+  time: number;
+  from: PeerName;
+  /** The name of the file or folder. */
+  name: string;
+  folder: boolean;
+  files: number;
+  bytes: number;
+  state: 'waiting' | 'receiving' | 'received' | 'refused' | 'failed';
+  /** Bytes that are here and verified. */
+  received: number;
+  /** Where it lies, absolute: once it is received. */
+  path?: string;
+  error?: ErrorBody;
+}
+
+export interface AnswerQuery {
+  verb: 'accept' | 'refuse';
+  numbers: number[] | 'all';
+}
+
+/** What became of one. */
+export interface AnsweredRow {
+  number: number;
+  name?: string;
+  from?: PeerName;
+  error?: ErrorBody;
+}
+
+/** Who and what came and went while peers and trackers were asked. */
+export interface RefreshReport {
+  came: PeerName[];
+  left: PeerName[];
+  /** Files that are offered now and were not, that are others than they were, and that are offered no more. */
+  added: FileRow[];
+  changed: FileRow[];
+  removed: FileRow[];
+  /** Of all: the lists are the first of many. */
+  peers: { came: number; left: number };
+  files: { added: number; changed: number; removed: number };
 }
 
 /** Why somebody is not registered any more. `lease`: nothing came from it for too long; `crowded`: room was needed. */
@@ -344,6 +478,8 @@ export interface StatusReport {
   offers: number;
   /** Set where it only serves, and fetches nothing. */
   seedOnly?: true;
+  /** Bytes a second that it sends and fetches at most now, null for as much as goes; left out where its settings name no limit. */
+  limits?: { up: number | null; down: number | null };
   /** Left out where it is no tracker. */
   tracker?: TrackerReport;
   /** Trackers that it knows, registered with or not; left out where none. */
@@ -384,6 +520,20 @@ export interface TraceRecord {
   size: number;
 }
 
+/** A path that is being typed. */
+export interface BelowQuery {
+  /** What is there of it: whole segments, and the beginning of the next. */
+  prefix: string;
+  /** Only these peers' files: names, ids or unique prefixes of ids. */
+  from?: string[];
+}
+
+/** What it may go on with, to the end of its next segment. */
+export interface BelowRow {
+  path: string;
+  folder: boolean;
+}
+
 /** What the commands speak to: a one-shot peer of their own, or a running peer over its control socket. */
 export interface Api {
   /** Files of the network. @throws HearsayError `ambiguous` where a name in `from` is borne by two, `no-peer` where all are away */
@@ -393,6 +543,8 @@ export interface Api {
   /** Who holds which chunks of what a WHAT means, files that are being received too. @throws as `get` */
   sources(what: string, from?: string[]): Promise<SourcesRow[]>;
   peers(): Promise<PeerRow[]>;
+  /** What completes a path, of what is known already; the first of many. @throws as `list` */
+  below(query: BelowQuery): Promise<BelowRow[]>;
   /** Fetches. Errors of single files are events; what stops everything is thrown. */
   get(query: GetQuery, signal: AbortSignal): AsyncIterable<GetEvent>;
   status(): Promise<StatusReport>;
@@ -404,6 +556,18 @@ export interface Api {
   served(): Promise<ServedRow[]>;
   /** Looks at what finding and reaching others rests on; takes some seconds where somebody does not answer. */
   doctor(): Promise<DoctorReport>;
+  /** Holds, lets go on or ends transfers that it was asked for. A row for each number; errors are in the rows. */
+  steer(query: SteerQuery): Promise<SteeredRow[]>;
+  /** Sends; ends when every receiver has it or has not taken it. The signal takes it back. @throws HearsayError `not-running` of a one-shot, `no-such-path` */
+  send(query: SendQuery, signal: AbortSignal): AsyncIterable<SendEvent>;
+  /** What others want to send here, and sent, the newest last; what lies long back is not among it. */
+  inbox(): Promise<InboxRow[]>;
+  /** Takes what others want to send, or does not. A row for each number; errors are in the rows. */
+  answer(query: AnswerQuery): Promise<AnsweredRow[]>;
+  /** What happens from now on, until the signal. */
+  events(signal: AbortSignal): AsyncIterable<ShareEvent>;
+  /** Asks peers and trackers now. */
+  refresh(): Promise<RefreshReport>;
   /** Every message from now on, until the signal. */
   trace(signal: AbortSignal): AsyncIterable<TraceRecord>;
 }

@@ -28,6 +28,16 @@ export function isThisHost(address: string): boolean {
   );
 }
 
+/**
+ * Of addresses at which a peer is said to be, by another, those that may be dialled: where its own port is, and not on this host or
+ * one card of it.
+ * @param isNear whether who says so is on this host, which it may mean then
+ */
+export function toldAddresses(addresses: readonly string[], port: number, isNear: boolean): string[] {
+  const isOwn = (address: string) => isAddress(address) && address.endsWith(`:${port}`);
+  return addresses.filter((a) => isOwn(a) && (isNear || !(isThisHost(a) || a.includes('%'))));
+}
+
 /** An address with its port, or a host. */
 export function isLoopback(address: string): boolean {
   return address.startsWith('127.') || address.startsWith('[::1]') || address === '::1';

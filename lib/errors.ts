@@ -13,11 +13,11 @@ const TABLE = {
   'no-such-path': [3, 'Check the path.'],
   ambiguous: [4, 'Name one of them: `PEER:path`, a peer id, or `#` and the content id.'],
   'no-peer': [5, 'Check that the other machine runs `hearsay share` on the same network, or name it with --join HOST.'],
-  'not-running': [5, 'Start a peer with `hearsay share PATH`.'],
+  'not-running': [5, 'Start one with `hearsay daemon start`, or in this terminal with `hearsay share PATH`.'],
   refused: [6, 'The other side does not want this.'],
   'wrong-content': [7, 'What arrived is not what was offered, so it was thrown away. Try another source with --from.'],
   'disk-full': [8, 'Make room, then run the same command again: what is verified is kept.'],
-  'not-writable': [8, 'Choose a folder that you may write to with -o.'],
+  'not-writable': [8, 'Choose a folder that you may write to, with -o or --state.'],
   'not-readable': [1, 'Check that the path exists and that you may read it.'],
   exists: [1, 'Other content is there already: use --overwrite, or -o with another name.'],
   'in-the-way': [1, 'Something else stands where this must go: move it, or choose another folder with -o.'],
@@ -26,7 +26,7 @@ const TABLE = {
   changed: [1, 'The file changed at its source while it was fetched; run the command again.'],
   'not-private': [1, 'Remove that folder, or set XDG_RUNTIME_DIR to a folder that only you can enter.'],
   'port-taken': [1, 'Choose another with --port N, or --port 0 for any free one.'],
-  'state-in-use': [1, 'One long-lived peer a state folder: use --state DIR for another.'],
+  'state-in-use': [1, 'To have that one share more: `hearsay add PATH`. To run another beside it: --state DIR.'],
   'state-damaged': [1, 'The damaged part was set aside beside the state folder and a fresh one was begun.'],
   timeout: [1, 'Nothing arrived for too long; the verified part is kept, run the same command again.'],
   unreachable: [5, 'Check the address, that hearsay runs there, and that no firewall is between.'],
@@ -42,7 +42,7 @@ const TABLE = {
   'bad-message': [1, 'The other side does not speak this protocol correctly.'],
   'other-version': [1, 'Run the same version of hearsay on both sides.'],
   limit: [1, 'A limit was reached; try again later or with less at once.'],
-  cancelled: [1, 'The other side ended the exchange.'],
+  cancelled: [1, 'Run the same command again if it is still wanted.'],
   interrupted: [130, 'Run the same command again to go on from where it stopped.'],
 } as const satisfies Record<string, readonly [number, string]>;
 
@@ -115,15 +115,64 @@ const SYSTEM: Record<string, Code> = {
   EILSEQ: 'bad-name',
 };
 
+/** What the commonest errors of the operating system mean, in words for people. */
+const WORDS: Record<string, string> = {
+  EACCES: 'permission denied',
+  EADDRINUSE: 'another program has it',
+  EADDRNOTAVAIL: 'this machine has no such address',
+  EBUSY: 'it is in use',
+  ECONNREFUSED: 'nothing listens there',
+  ECONNRESET: 'the connection broke off',
+  EDQUOT: 'no space left for this user',
+  EEXIST: 'it is there already',
+  EFBIG: 'it is too large for this disk',
+  EHOSTUNREACH: 'no way leads there',
+  EILSEQ: 'the disk cannot hold such a name',
+  EIO: 'the disk does not work',
+  EISDIR: 'it is a folder',
+  ELOOP: 'a link stands there, or links that lead in a circle',
+  EMFILE: 'too many files are open',
+  ENAMETOOLONG: 'the name is too long',
+  ENETDOWN: 'the network is down',
+  ENETUNREACH: 'no way leads there',
+  ENFILE: 'too many files are open',
+  ENODEV: 'there is no such device',
+  ENOENT: 'there is no such file or folder',
+  ENOMEM: 'no memory left',
+  ENOSPC: 'no space left on the disk',
+  ENOTDIR: 'something on the way there is no folder',
+  ENOTEMPTY: 'the folder is not empty',
+  ENXIO: 'there is no such device',
+  EPERM: 'the system does not allow it',
+  EPIPE: 'the other side has gone',
+  EROFS: 'the disk is read-only',
+  ESTALE: 'the disk that it was on has gone',
+  ETIMEDOUT: 'no answer',
+  EXDEV: 'it lies on another disk',
+};
+
 /**
- * Anything thrown as a HearsayError: one of ours unchanged, an error of the system by its code, else `fallback`.
+ * What is the matter, in words for people and without the file that it is about: what the system says bears its code, its call
+ * and often a path.
+ */
+export function reasonOf(thrown: unknown): string {
+  const { code, message } = (thrown ?? {}) as { code?: unknown; message?: unknown };
+  if (typeof message !== 'string') return String(thrown);
+  if (thrown instanceof HearsayError || typeof code !== 'string') return message;
+  if (Object.hasOwn(WORDS, code)) return WORDS[code];
+  // As `EXAMPLE: words of the system, open '/a/path'`.
+  return message.startsWith(`${code}: `) ? message.slice(code.length + 2).replace(/, \w+(?: '.*)?$/s, '') : message;
+}
+
+/**
+ * Anything thrown as a HearsayError: one of ours unchanged, an error of the system by its code, else `fallback`. Its message
+ * names the file that the system names.
  * @param fallback the code for what is not recognised
  */
 export function asHearsayError(thrown: unknown, fallback: Code = 'failed'): HearsayError {
   if (thrown instanceof HearsayError) return thrown;
-  const cause = thrown as { code?: unknown; message?: unknown };
-  const code = typeof cause?.code === 'string' && Object.hasOwn(SYSTEM, cause.code) ? SYSTEM[cause.code] : undefined;
-  return new HearsayError(code ?? fallback, typeof cause?.message === 'string' ? cause.message : String(thrown), {
-    cause: thrown,
-  });
+  const { code, path } = (thrown ?? {}) as { code?: unknown; path?: unknown };
+  const known = typeof code === 'string' && Object.hasOwn(SYSTEM, code) ? SYSTEM[code] : undefined;
+  const about = typeof code === 'string' && typeof path === 'string' ? `${path}: ` : '';
+  return new HearsayError(known ?? fallback, about + reasonOf(thrown), { cause: thrown });
 }

@@ -201,6 +201,46 @@ export const SWARM_TOLD_MAX = 64;
 /** Sources used at once for one file, or for the small files of one get. */
 export const SOURCES_MAX = 32;
 
+/** Files and folders of one send: as many as people name by hand; more belong into a folder. */
+export const PARCEL_ITEMS_MAX = 256;
+
+/** Receivers of one send: the largest class or hall; each is told of all others, who serve each other. */
+export const SEND_TO_MAX = 256;
+
+/** Sends of one peer under way at once: each watches and offers what it sends. */
+export const SENDS_MAX = 32;
+
+/** What others want to send here and is not over, waiting for a person or on its way: more than anyone answers. */
+export const INBOX_OPEN_MAX = 64;
+
+/** The same of one sender: one who sends much leaves room to others. */
+export const INBOX_OPEN_OF_ONE_MAX = 8;
+
+/** What was sent here and is over, as the inbox remembers it: some weeks of a busy person, 200 KB. */
+export const INBOX_OVER_MAX = 500;
+
+/** What was received here and is still given to its fellows: swarms that end at a time, each for minutes. */
+export const INBOX_LINGERING_MAX = 32;
+
+/** What one host may offer, and take back or abandon, within INBOX_UNKEPT_MS: a person who changes his mind, no flood of questions. */
+export const INBOX_UNKEPT_MAX = 20;
+export const INBOX_UNKEPT_MS = 600_000;
+
+/** Hosts of which that is counted. */
+export const INBOX_HOSTS_MAX = 1024;
+
+/** Contents of the inbox folder that are remembered, so that nobody has the same file read again and again. */
+export const COMPARED_MAX = 1024;
+
+/** Words about fellows that are checked for one parcel: a few for each. */
+export const FELLOWS_CHECKED_MAX = 4 * SEND_TO_MAX;
+
+/** Parcels that are received at once; others wait: each has its own sources, and all share the disk. */
+export const RECEIVES_MAX = 8;
+
+/** The same of one sender: who sends without end leaves places to others. */
+export const RECEIVES_OF_ONE_MAX = RECEIVES_MAX / 2;
+
 /** Other receivers of one file that were told of and are tried: a swarm is found through far fewer. */
 export const MET_MAX = 1000;
 
@@ -210,6 +250,9 @@ export const WARNINGS_TOLD_MS = 600_000;
 
 /** Events that wait for a slow reader before those that may be dropped are, and changes of one file are put together. */
 export const BEHIND_MAX = 1000;
+
+/** Rows of each kind that a refresh gives: as many as a person reads; of the rest it gives the number. */
+export const REFRESH_ROWS_MAX = 20;
 
 /** Open transfers whose file the trace remembers: those of many connections; of others it tells no name. */
 export const TRACED_MAX = 4096;
@@ -240,6 +283,24 @@ export const CONTROL_PART_BYTES = 256 * KIB;
 
 /** Peers of one row in one control message: a name of control characters takes 450 bytes of JSON, so 450 KB. */
 export const CONTROL_PEERS_MAX = 1000;
+
+/** What is said of how a path may go on: more than that nobody reads. */
+export const COMPLETIONS_MAX = 200;
+
+/** Milliseconds that a shell's completion waits for the running peer: whoever types does not wait longer. */
+export const COMPLETION_MS = 1000;
+
+/** Numbers that one console gives to files: as many as an index of a large site has, at some 200 bytes each. */
+export const CONSOLE_NUMBERS_MAX = 1_000_000;
+
+/** Lines that were typed at consoles and are offered again: those of some months. */
+export const CONSOLE_HISTORY_MAX = 1000;
+
+/** Lines typed at a console while an earlier one is done: a pasted script. */
+export const CONSOLE_LINES_MAX = 1000;
+
+/** Gets and sends that one console follows at a time, half of CONTROL_REQUESTS_MAX: further ones wait for their turn. */
+export const CONSOLE_BEHIND_MAX = 8;
 
 /** Bytes of a `.hearsayignore` that are read. */
 export const IGNORE_FILE_MAX = 256 * KIB;
@@ -420,3 +481,12 @@ export const CLAIMERS_MAX = 8;
 
 /** Peers that would pass on, told to one who asks: some may be busy or out of reach. */
 export const RELAYS_TOLD_MAX = 8;
+
+/** Transfers that one peer was asked for and that have not ended: of a script that asks for each file of a folder by itself. */
+export const JOBS_MAX = 1000;
+
+/** Ended ones that are still told of, and for a day at most: a page or two of `status`. */
+export const JOBS_ENDED_MAX = 100;
+
+/** Files of one transfer that outlives its peer, some 150 bytes each in the state folder; one of more ends with it. */
+export const JOB_FILES_MAX = 100_000;

@@ -4,49 +4,68 @@
  * Owns every part of one running peer. Always true: after `stop` nothing of it runs, and everyone was told. Called by
  * programs, and by the commands, which have no other door.
  */
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomInt } from 'node:crypto';
 import { resolve, sep } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type {
   AddedRow,
   AddQuery,
+  AnsweredRow,
+  AnswerQuery,
   Api,
+  BelowQuery,
+  BelowRow,
   DoctorReport,
   FollowEvent,
   GetEvent,
   GetQuery,
+  InboxRow,
   Listing,
   ListQuery,
   PeerName,
   PeerRow,
+  RefreshReport,
   ReloadReport,
   RemovedRow,
   RemoveQuery,
+  SendEvent,
+  SendQuery,
   ServedRow,
   ShareEvent,
   SourcesRow,
   StatusReport,
+  SteeredRow,
+  SteerQuery,
   TraceRecord,
 } from './api.js';
 import { Answerer } from './drive/answerer.js';
 import { Asides } from './drive/asides.js';
 import { Asker, type Question } from './drive/asker.js';
 import { Awaited } from './drive/awaited.js';
+import { below } from './drive/below.js';
 import { Changes, type IndexChange } from './drive/changes.js';
 import { say } from './drive/clients.js';
 import { collect, type Fetched, type GetOptions } from './drive/collect.js';
 import { refuse } from './drive/desks.js';
 import { diagnose } from './drive/doctor.js';
-import { Get } from './drive/fetch.js';
 import { Getting } from './drive/getting.js';
 import { Gossiper, type News, now } from './drive/gossiper.js';
+import { Happenings } from './drive/happenings.js';
+import { Inbox } from './drive/inbox.js';
+import { Jobs } from './drive/jobs.js';
+import { Limits } from './drive/limits.js';
 import { followEvent, listing, matcher, questionOf } from './drive/listing.js';
 import { LocalShelf } from './drive/local-shelf.js';
 import { lookUpPeers } from './drive/lookup.js';
 import { type Opened, open } from './drive/open.js';
 import { differences, type PeerOptions, type Settled, settle } from './drive/options.js';
+import { Parcels } from './drive/parcels.js';
 import { Reach } from './drive/reach.js';
+import { Refresher } from './drive/refresh.js';
 import { Requests } from './drive/requests.js';
+import { InboxRules } from './drive/rules.js';
+import { seed } from './drive/seeding.js';
+import { Sends } from './drive/sends.js';
 import { Server } from './drive/serve.js';
 import { Served } from './drive/served.js';
 import { limitedOf, Shares } from './drive/shares.js';
@@ -110,6 +129,23 @@ export class Peer implements Api {
   readonly #abort = new AbortController();
   readonly #tracing: Tracing;
   readonly #changes = new Changes();
+  readonly #happenings = new Happenings({
+    id: () => this.id,
+    nameOf: (peer) => this.#getting.nameOf(peer),
+    isHere: (peer) => this.#view.peer(peer) !== undefined,
+  });
+  readonly #refresher = new Refresher({
+    changes: this.#changes,
+    peers: () => this.#others(),
+    nameOf: (peer) => this.#getting.nameOf(peer),
+    ask: () => {
+      this.#gossiper.refresh();
+      this.#trackers.refresh();
+    },
+    isBusy: () => this.#gossip.isPulling || this.#gossiper.dialling,
+    wait: () => this.#settled.wait * 1000,
+    signal: this.#abort.signal,
+  });
   readonly #requests = new Requests();
   readonly #identity: Identity;
   readonly #gossipSettings: GossipSettings;
@@ -125,6 +161,8 @@ export class Peer implements Api {
   /** The views of those who follow by themselves. */
   readonly #views = new Set<View>();
   readonly #server: Server;
+  /** On what it sends and fetches. */
+  readonly #limits: Limits;
   readonly #known: Known;
   readonly #ids = new WeakMap<Link, PeerId>();
   /** When something was last asked or served over a link, as far as it was looked. */
@@ -142,7 +180,12 @@ export class Peer implements Api {
   readonly #shares: Shares | undefined;
   readonly #store: HashStore | undefined;
   readonly #closers: (() => void)[] = [];
-  readonly #gets = new Set<Promise<void>>();
+  /** What this peer was asked to fetch and send. */
+  readonly #jobs: Jobs;
+  readonly #parcels = new Parcels({ catalogue: () => this.#catalogue, server: () => this.#server });
+  readonly #sends: Sends;
+  readonly #rules: InboxRules;
+  readonly #inbox: Inbox;
   #multicast: Multicast | undefined;
   #served: Served | undefined;
   #stopping: Promise<void> | undefined;
@@ -170,6 +213,7 @@ export class Peer implements Api {
   private constructor(options: PeerOptions, settled: Settled, parts: Opened) {
     this.#options = options;
     this.#settled = settled;
+    this.#limits = new Limits(settled);
     this.#identity = parts.identity;
     this.#tracing = new Tracing(options.trace ?? false);
     const { passive, follow, name, tracker, relays } = settled;
@@ -180,10 +224,14 @@ export class Peer implements Api {
     const { filter } = options;
     const tracer = this.#tracing.tracer;
     this.#catalogue = parts.catalogue?.({
-      onChanges: (changes) => this.#asides.offers(changes),
-      onHashed: (path, id) => this.#tell({ event: 'hashed', path, id }),
+      onChanges: (changes) => this.#asides.offers(this.#parcels.take(changes)),
+      onHashed: (path, id) => {
+        if (!this.#parcels.has(path)) this.#tell({ event: 'hashed', path, id });
+      },
       onWarning: (message) => this.#tell({ event: 'warning', message }),
-      onAway: (share, why) => this.#shares?.away(share, why),
+      onAway: (share, why) => {
+        if (!share.hidden) this.#shares?.away(share, why);
+      },
     });
     const instance = randomBytes(8);
     this.#links = new Links(
@@ -207,6 +255,7 @@ export class Peer implements Api {
           this.#tunnels.linkClosed(link);
           this.#gossiper.closed(link);
           this.#asides.closed(link);
+          this.#inbox.linkClosed(link);
           this.#trackers.closed(link, why);
           this.#tracker?.linkClosed(link);
         },
@@ -223,6 +272,7 @@ export class Peer implements Api {
       id,
       links: this.#links,
       relays,
+      limiter: this.#limits.up,
       connect: (peer) => this.#reach.connectNear(peer),
     });
     this.#trackers = new Trackers({
@@ -260,7 +310,10 @@ export class Peer implements Api {
       tracer,
     });
     this.#view = new View(this.#gossip, this.#trackers.live, undefined, {
-      change: (change) => this.#changes.push(change),
+      change: (change) => {
+        this.#changes.push(change);
+        this.#happenings.change(change);
+      },
       peer: (change, peer) => this.#comes(change, peer),
     });
     this.#known = parts.known((message) => this.#tell({ event: 'warning', message }));
@@ -287,12 +340,14 @@ export class Peer implements Api {
         else this.#tell(event);
       },
     });
-    const shelf = new LocalShelf(this.#catalogue, (peer, path) => this.#asides.sees(peer, path));
-    this.#server = new Server(shelf, {
-      begun: (link, path) => this.#serving('begun', link, path, 0),
-      completed: (link, path, bytes) => this.#serving('completed', link, path, bytes),
-      failed: (link, path, bytes, why) => this.#serving('failed', link, path, bytes, why),
-    });
+    const sees = (peer: PeerId, path: string) => this.#parcels.sees(peer, path) && this.#asides.sees(peer, path);
+    const shelf = new LocalShelf(this.#catalogue, sees);
+    const serving = {
+      begun: (link: Link, path: string) => this.#serving('begun', link, path, 0),
+      completed: (link: Link, path: string, bytes: number) => this.#serving('completed', link, path, bytes),
+      failed: (link: Link, path: string, bytes: number, why: string) => this.#serving('failed', link, path, bytes, why),
+    };
+    this.#server = new Server(shelf, serving, this.#limits.up);
     this.#shares =
       this.#catalogue &&
       new Shares({
@@ -304,7 +359,7 @@ export class Peer implements Api {
         server: this.#server,
         tell: (event) => this.#tell(event),
       });
-    this.#answerer = new Answerer(this.#gossip, this.#catalogue, this.#asides);
+    this.#answerer = new Answerer(this.#gossip, this.#catalogue, this.#asides, this.#parcels);
     this.#asker = new Asker({
       requests: this.#requests,
       connect: (peer) => this.#reach.connect(peer),
@@ -328,14 +383,31 @@ export class Peer implements Api {
       shelf,
       server: this.#server,
       catalogue: this.#catalogue,
+      store: parts.store,
       registered: (content) => this.#tracker?.holdings(content) ?? [],
       learn: (questions, signal) => this.#learn(questions, signal),
       askPeers: async (questions) => {
         if (this.#asksAround) await this.#asker.ask(questions, this.#settled.wait * 1000);
       },
       random: Math.random,
+      limiter: this.#limits.down,
       whyNobody: () => this.#gossiper.whyNobody(),
       warn: (message) => this.#tell({ event: 'warning', message }),
+    });
+    this.#jobs = new Jobs({
+      context: this.#getting,
+      atOnce: settled.transfers,
+      timeout: () => this.#settled.timeout * 1000,
+      mayFetch: () => !this.#settled['seed-only'],
+      files: parts.jobs,
+      seed: async (query, landed, tell) => {
+        const isWanted = query.seed ?? (this.#settled.seed && this.#shares !== undefined);
+        if (isWanted) await seed(landed, this.#shares, tell);
+      },
+      tell: (event) => this.#tell(event),
+    });
+    this.#changes.hook(({ kind, offer }) => {
+      if (kind !== 'removed' && offer.peer !== id) this.#jobs.came(offer);
     });
     this.#tracker = tracker
       ? new Tracker({
@@ -351,6 +423,38 @@ export class Peer implements Api {
         })
       : undefined;
     this.#store = parts.store;
+    this.#sends = new Sends({
+      id,
+      state: settled.state,
+      requests: this.#requests,
+      connect: (peer) => this.#reach.connect(peer),
+      isHere: (peer) => this.#getting.isHere(peer),
+      parcels: this.#parcels,
+      known: this.#known,
+      random: () => randomInt(2 ** 32) / 2 ** 32,
+      peers: async () => (await this.#learn([{ kind: LOOKUP.peers, text: '' }])).peers(),
+      nameOf: (peer) => this.#getting.nameOf(peer),
+      whyNobody: () => this.#gossiper.whyNobody(),
+      register: (about, steering) => this.#jobs.register(about, steering),
+    });
+    this.#rules = new InboxRules(this.#known, id, () => this.#view.peers());
+    this.#rules.set(settled);
+    this.#inbox = new Inbox({
+      id,
+      getting: this.#getting,
+      shelf,
+      server: this.#server,
+      isConnected: (peer) => this.#links.get(peer) !== undefined,
+      folder: () => this.#settled['inbox-folder'],
+      timeout: () => this.#settled.timeout * 1000,
+      closed: () => {
+        if (passive) return 'a one-shot takes nothing';
+        return this.#settled['seed-only'] ? 'it only serves (seed-only), and takes nothing' : undefined;
+      },
+      rule: (peer) => this.#rules.of(peer),
+      tell: (event) => this.#tell(event),
+      register: (about, steering) => this.#jobs.register(about, steering),
+    });
   }
 
   /** What several trackers share, where the settings name it. */
@@ -424,6 +528,7 @@ export class Peer implements Api {
     const ready = { id, name, port: this.port, private: this.#private, shares, addresses, ...more };
     this.#early?.unshift({ event: 'ready', ...ready });
     this.#begin();
+    this.#jobs.start();
     for (const message of warnings) this.#tell({ event: 'warning', message });
   }
 
@@ -440,13 +545,15 @@ export class Peer implements Api {
     this.#trackers.stop();
     this.#view.end();
     this.#tunnels.stop();
+    this.#limits.stop();
     this.#gossiper.stop();
     this.#server.stop();
     const tracker = this.#tracker?.stop();
     this.#changes.end();
     for (const close of this.#closers.splice(0)) close();
     // Gets put their partials away while the goodbye leaves.
-    await Promise.all([delay(GOODBYE_MS), ...this.#gets]);
+    this.#rules.stop();
+    await Promise.all([delay(GOODBYE_MS), this.#sends.stop(), this.#inbox.stop(), this.#jobs.stop()]);
     await Promise.all([this.#links.close(), this.#multicast?.close(), this.#catalogue?.stop()]);
     await Promise.all([this.#served?.stop(), this.#known.stored(), tracker]);
     await this.#store?.close();
@@ -562,6 +669,10 @@ export class Peer implements Api {
     });
   }
 
+  async below({ prefix, from }: BelowQuery): Promise<BelowRow[]> {
+    return below(this.#view, prefix, from && lookUpPeers(from, this.#view.peers()).ids);
+  }
+
   /** Fetches, and tells of it as it goes: what the command does. */
   get(query: GetQuery, signal: AbortSignal): AsyncIterable<GetEvent>;
   /**
@@ -586,19 +697,17 @@ export class Peer implements Api {
       refused.fail(new HearsayError('refused', `${what}: --state DIR makes a peer apart that does`));
       return refused;
     }
-    const abort = new AbortController();
-    const all = AbortSignal.any([signal, abort.signal, this.#abort.signal]);
-    const out = new Stream<GetEvent>(() => abort.abort(new HearsayError('interrupted', 'nobody waits for it')));
-    const get = new Get(query, this.#getting, out, all, this.#settled.timeout * 1000);
-    const run: Promise<void> = get.run().finally(() => this.#gets.delete(run));
-    this.#gets.add(run);
-    return out;
+    // What is kept is stopped in its own way, and goes on later.
+    return this.#jobs.get(query, query.keep ? signal : AbortSignal.any([signal, this.#abort.signal]));
   }
 
   async status(): Promise<StatusReport> {
     const nameOf = (link: Link) => this.#getting.nameOf(link.peer).name;
-    const transfers = [...this.#getting.rows(), ...this.#server.rows(nameOf)];
+    // What is sent has a row of its own.
+    const served = this.#server.rows(nameOf).filter(({ path }) => !this.#parcels.has(path));
+    const transfers = [...this.#jobs.rows(), ...served.map((row) => ({ ...row, path: this.#titleOf(row.path) }))];
     const trackers = this.#trackers.rows();
+    const limits = this.#limits.inForce;
     const unjoined = [...this.unjoined].map(([address, { code, message }]) => ({ address, error: { code, message } }));
     return {
       running: true,
@@ -612,13 +721,14 @@ export class Peer implements Api {
       uptime: Math.round(now() - this.#startedAt),
       memory: process.memoryUsage.rss(),
       shares: this.#shares?.rows() ?? [],
-      transfers: transfers.map((row, i) => ({ number: i + 1, ...row })),
+      transfers,
       peers: this.#others().length,
       offers: this.#view.size,
       ...(trackers.length > 0 ? { trackers } : {}),
       ...(unjoined.length > 0 ? { unjoined } : {}),
       ...(this.#tracker ? { tracker: this.#tracker.report() } : {}),
       ...(this.#settled['seed-only'] ? { seedOnly: true as const } : {}),
+      ...(limits ? { limits } : {}),
     };
   }
 
@@ -644,7 +754,14 @@ export class Peer implements Api {
     const shares = this.#sharing();
     const settings = fresh ?? (await settle(this.#options));
     const report = differences(this.#settled, settings);
-    this.#settled = { ...this.#settled, timeout: settings.timeout, 'seed-only': settings['seed-only'] };
+    const { timeout, 'seed-only': seedOnly, seed, transfers, 'limit-up': up, 'limit-down': down, limit } = settings;
+    this.#settled = { ...this.#settled, timeout, 'seed-only': seedOnly, seed, transfers };
+    this.#settled = { ...this.#settled, 'limit-up': up, 'limit-down': down, limit };
+    this.#jobs.atOnce = transfers;
+    this.#limits.set(this.#settled);
+    const { inbox, 'inbox-rules': rules, 'inbox-folder': folder } = settings;
+    this.#settled = { ...this.#settled, inbox, 'inbox-rules': rules, 'inbox-folder': folder };
+    this.#rules.set(this.#settled);
     // Those that were named when it was started stand in place of the file's.
     const isGiven = settings.sharesGiven || this.#settled.sharesGiven;
     const reshared = isGiven ? { added: [], removed: [], errors: [] } : await shares.reconfigure(settings.share);
@@ -658,6 +775,34 @@ export class Peer implements Api {
 
   async served(): Promise<ServedRow[]> {
     return this.#served?.rows() ?? [];
+  }
+
+  async steer(query: SteerQuery): Promise<SteeredRow[]> {
+    return this.#jobs.steer(query);
+  }
+
+  /**
+   * Sends files and folders to peers, each of which takes them or does not.
+   * @throws HearsayError from its iteration: `not-running` of a one-shot, `no-such-path`, `usage`
+   */
+  send(query: SendQuery, signal: AbortSignal): AsyncIterable<SendEvent> {
+    return this.#sends.send(query, signal);
+  }
+
+  async inbox(): Promise<InboxRow[]> {
+    return this.#inbox.rows();
+  }
+
+  async answer(query: AnswerQuery): Promise<AnsweredRow[]> {
+    return this.#inbox.answer(query);
+  }
+
+  events(signal: AbortSignal): AsyncIterable<ShareEvent> {
+    return this.#happenings.listen(AbortSignal.any([signal, this.#abort.signal]));
+  }
+
+  async refresh(): Promise<RefreshReport> {
+    return this.#refresher.refresh();
   }
 
   async doctor(): Promise<DoctorReport> {
@@ -751,6 +896,7 @@ export class Peer implements Api {
       case 'W':
       case 'Z':
       case 'f':
+      case 'v':
         this.#requests.answer(link, message);
         return;
       case 'G':
@@ -762,8 +908,13 @@ export class Peer implements Api {
         this.#server.handle(link, message);
         if (message.type === 'X') {
           this.#answerer.cancel(link, message.number);
+          this.#inbox.cancel(link, message.number);
           this.#tracker?.cancel(link, message.number);
         }
+        return;
+      case 'i':
+      case 'm':
+        this.#inbox.take(link, message);
         return;
       case 'p':
         if (!message.answer) say(link, { ...message, answer: true });
@@ -817,13 +968,20 @@ export class Peer implements Api {
 
   /** A peer is here, or is not any more, whoever told of it. */
   #comes(change: 'came' | 'left', { id, name }: PeerName): void {
-    if (change === 'came') this.#asides.came({ id, name });
-    else this.#asides.left({ id, name });
+    for (const part of [this.#asides, this.#rules]) part[change]({ id, name });
+    if (change === 'left') this.#inbox.left({ id, name });
+    else this.#jobs.came();
     this.#tell({ event: 'peer', change, id, name });
   }
 
-  #serving(state: 'begun' | 'completed' | 'failed', link: Link, path: string, bytes: number, why?: string): void {
+  /** What a person calls what is at a path: what is sent has one of its own on the wire. */
+  #titleOf(path: string): string {
+    return this.#parcels.titleOf(path) ?? this.#inbox.titleOf(path) ?? path;
+  }
+
+  #serving(state: 'begun' | 'completed' | 'failed', link: Link, at: string, bytes: number, why?: string): void {
     const peer = { id: this.#listedAs(link), name: link.head.name };
+    const path = this.#titleOf(at);
     const event = { path, peer, bytes, ...(why === undefined ? {} : { why }) };
     if (state !== 'begun') this.#served?.add({ time: Date.now(), ...event, outcome: state });
     this.#tell({ event: 'serving', state, ...event });
@@ -843,7 +1001,10 @@ export class Peer implements Api {
 
   #tell(event: ShareEvent): void {
     if (this.#early) this.#early.push(event);
-    else this.#options.onEvent?.(event);
+    else {
+      this.#options.onEvent?.(event);
+      this.#happenings.tell(event);
+    }
   }
 
   /** Tells what happened until now. */
@@ -865,7 +1026,7 @@ export class Peer implements Api {
       const since = link.tunnelled ? (this.#busyAt.get(link) ?? link.openedAt) : link.dialled ? link.usedAt : at;
       if (at - since < IDLE_CLOSE) continue;
       if (!link.tunnelled && (this.#gossiper.needs(link) || this.#trackers.needs(link))) continue;
-      if (this.#asides.needs(link) || this.#gossip.hearsAside(link.peer)) continue;
+      if (this.#inbox.needs(link) || this.#asides.needs(link) || this.#gossip.hearsAside(link.peer)) continue;
       link.close(new HearsayError('cancelled', 'nobody uses this connection'));
     }
   }

@@ -5,10 +5,10 @@ import type { HearsayError } from './errors.js';
 /** What a command asks for when it wants something to speak to. `Flags`: what was given on the command line. */
 export interface Wanted<Flags> {
   /**
-   * `share`: start a long-lived peer; `daemon`: the same, which may have nothing to share yet; `any`: the running one, else
-   * a one-shot of our own; `running`: the running one.
+   * `share`: start a long-lived peer; `daemon`, `console`: the same, which may have nothing to share yet; `any`: the running
+   * one, else a one-shot of our own; `running`: the running one.
    */
-  mode: 'share' | 'daemon' | 'any' | 'running';
+  mode: 'share' | 'daemon' | 'console' | 'any' | 'running';
   /** Of a daemon: whether the system's own services started it. */
   service?: boolean;
   /** Of a daemon: called when a command asks it to end. */

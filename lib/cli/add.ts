@@ -79,6 +79,8 @@ async function tellErrors(context: Context, rows: readonly { error?: ErrorBody }
   for (const { error } of rows) {
     if (!error) continue;
     context.failed(error.code);
-    if (!context.out.manner.json) await context.out.error(new HearsayError(error.code, error.message));
+    if (context.out.manner.json) continue;
+    // What there is of the network's files says nothing of what is shared here.
+    await context.out.error(new HearsayError(error.code, error.message), { advise: error.code !== 'not-found' });
   }
 }

@@ -3,6 +3,7 @@
  * Owns the session and the trace of it. Always true: after `close` nothing of them is left. Made by main.ts.
  */
 import type { Command } from 'commander';
+import { DETACHED } from '../detached.js';
 import { type Code, HearsayError } from '../errors.js';
 import type { Connect, Io, Session, Wanted } from './io.js';
 import { type Common, readCommon } from './options.js';
@@ -11,6 +12,11 @@ import { printTrace } from './trace.js';
 
 /** Runs the body of a command; what it throws is printed and decides the exit status. */
 export type Perform = (command: Command, body: (context: Context) => Promise<void>) => Promise<void>;
+
+/** A command as it is typed: `hearsay inbox accept`. */
+export function typedName(command: Command): string {
+  return command.parent ? `${typedName(command.parent)} ${command.name()}` : command.name();
+}
 
 export class Context {
   readonly io: Io;
@@ -22,6 +28,8 @@ export class Context {
   readonly #offSignal: () => void;
   /** What decides the exit status; undefined where all went well. */
   failure: Code | undefined;
+  /** Set where others than a code decide the exit status. */
+  status: number | undefined;
   #session: Session | undefined;
   #tracing: Promise<void> | undefined;
 
@@ -29,11 +37,13 @@ export class Context {
     this.io = io;
     this.common = readCommon(command, io.cwd);
     this.out = new Output(io, this.common);
+    this.out.command = typedName(command);
     this.#connect = connect;
-    this.#offSignal = io.onSignal(() => this.#interrupt.abort());
+    // Who ends the command, or its terminal, does not mean what a running peer keeps.
+    this.#offSignal = io.onSignal((why) => this.#interrupt.abort(why === 'end' ? DETACHED : undefined));
   }
 
-  /** Aborted by Ctrl-C. */
+  /** Aborted by Ctrl-C; with the reason DETACHED where the command is to end otherwise: its terminal was closed. */
   get signal(): AbortSignal {
     return this.#interrupt.signal;
   }
@@ -54,7 +64,7 @@ export class Context {
       flags: { ...flags, ...more.flags },
     });
     // A peer that shares is let start whole, so that it can also stop whole.
-    const lasts = mode === 'share' || mode === 'daemon';
+    const lasts = mode === 'share' || mode === 'daemon' || mode === 'console';
     this.#session = await (lasts ? starting : this.within(starting));
     if (this.common.trace) this.#tracing = printTrace(this.#session.api, this.out, this.#end.signal);
     return this.#session;

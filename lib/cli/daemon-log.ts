@@ -26,7 +26,15 @@ interface Sum {
 
 const SECOND = 1000;
 const PLAIN = styleOf(
-  { isTTY: false, columns: 80, rows: 24, closed: false, fault: undefined, write: async () => {} },
+  {
+    isTTY: false,
+    columns: 80,
+    rows: 24,
+    closed: false,
+    fault: undefined,
+    write: async () => {},
+    onResize: () => () => {},
+  },
   {},
 );
 
@@ -87,7 +95,8 @@ export class DaemonLog {
 
 function levelOf(event: ShareEvent): Level {
   const isAway = event.event === 'share' && event.change === 'away';
-  if (event.event === 'warning' || isAway) return 'warn';
+  const isLost = event.event === 'inbox' && event.row.state === 'failed';
+  if (event.event === 'warning' || isAway || isLost) return 'warn';
   const isDetail = event.event === 'hashed' || (event.event === 'serving' && event.state === 'begun');
   return isDetail ? 'debug' : 'info';
 }

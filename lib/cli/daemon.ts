@@ -13,8 +13,9 @@ import { statusLines } from './status.js';
 import { eventLine } from './told.js';
 
 const USE = `
-A daemon shares, and goes on with what it fetches, without a terminal. Started once, it is there until it is stopped or the
-machine ends; \`install\` has the system start it again. One state folder has one daemon; all commands ask it.
+A daemon shares, and goes on with what it fetches, without a terminal. Started
+once, it is there until it is stopped or the machine ends; \`install\` has the
+system start it again. One state folder has one daemon; all commands ask it.
 
   hearsay daemon start ~/Pictures
   hearsay daemon status

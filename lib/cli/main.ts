@@ -1,8 +1,10 @@
 /** The command line: `run` takes the words that were typed and gives the exit status. */
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, Help, type Option } from 'commander';
 import { asHearsayError, exitStatus, HearsayError } from '../errors.js';
 import { addCommand, removeCommand } from './add.js';
-import { Context, type Perform } from './context.js';
+import { completeCommand, completionCommand } from './completion.js';
+import { consoleCommand } from './console.js';
+import { Context, type Perform, typedName } from './context.js';
 import {
   daemonCommand,
   daemonRestartCommand,
@@ -16,14 +18,19 @@ import { daemonRunCommand } from './daemon-run.js';
 import { doctorCommand } from './doctor.js';
 import { findCommand } from './find.js';
 import { getCommand } from './get.js';
+import { answerCommand, inboxCommand } from './inbox.js';
 import type { Connect, Io } from './io.js';
 import { lsCommand } from './ls.js';
-import { addCommon, addManner } from './options.js';
+import { manCommand } from './man.js';
+import { addCommon, addManner, COMMON } from './options.js';
 import { Output } from './output.js';
 import { peersCommand } from './peers.js';
 import { secretCommand, secretNewCommand } from './secret.js';
+import { sendCommand } from './send.js';
 import { shareCommand } from './share.js';
 import { statusCommand } from './status.js';
+import { steerCommand } from './steer.js';
+import { nearest } from './suggest.js';
 
 const EXAMPLES = `
 On one machine:
@@ -32,8 +39,10 @@ On another one of the same network:
   hearsay ls
   hearsay get Pictures/cat.jpg
   hearsay get Pictures/ -o ~/from-the-other/
+To somebody who runs it too, who is asked:
+  hearsay send photo.jpg --to alice
 
-More of each command, and the options that all of them take: hearsay COMMAND --help`;
+More of each command, and the options that all take: hearsay COMMAND --help`;
 
 const DAEMON = [
   daemonStartCommand,
@@ -47,7 +56,7 @@ const DAEMON = [
 ];
 
 /** Commands whose output is a stream of objects from the first error on. */
-const STREAMS = new Set(['share', 'get']);
+const STREAMS = new Set(['share', 'get', 'send']);
 
 /**
  * Runs one command.
@@ -76,18 +85,20 @@ export async function run(argv: readonly string[], io: Io, connect: Connect): Pr
       context.failed(known.code);
       await context.out.error(known);
     }
-    if (context.failure) status = exitStatus(context.failure);
+    status = context.status ?? (context.failure ? exitStatus(context.failure) : 0);
   };
+  const table = commandTable(io, perform);
   try {
-    await program(io, perform).parseAsync([...argv], { from: 'user' });
+    await table.parseAsync([...argv], { from: 'user' });
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return 0;
-    return wrong(argv, io, error);
+    return wrong(argv, io, error, table);
   }
   return status;
 }
 
-function program(io: Io, perform: Perform): Command {
+/** Every command and option that there is: what is run, and what help, completion and the manual tell of. */
+export function commandTable(io: Io, perform: Perform): Command {
   const hearsay = new Command('hearsay');
   // Everything that commander prints is help; its errors are thrown, and told as all errors are.
   const quiet = { writeOut: (text: string) => void io.stdout.write(text), writeErr: () => {} };
@@ -95,6 +106,7 @@ function program(io: Io, perform: Perform): Command {
     command
       .exitOverride()
       .configureOutput({ ...quiet, getOutHelpWidth: () => Math.min(io.stdout.columns, 120) })
+      .configureHelp({ groupItems: ownFirst })
       .showSuggestionAfterError(true)
       .helpOption('-h, --help', 'this help');
   settle(hearsay)
@@ -120,21 +132,43 @@ function program(io: Io, perform: Perform): Command {
     findCommand,
     peersCommand,
     getCommand,
+    sendCommand,
+    inboxCommand,
     statusCommand,
     doctorCommand,
     addCommand,
     removeCommand,
+    ...(['cancel', 'pause', 'resume'] as const).map((verb) => (it: Perform) => steerCommand(verb, it)),
   ];
   for (const make of commands) hearsay.addCommand(addCommon(settle(make(perform))));
+  hearsay.addCommand(addCommon(settle(consoleCommand(perform, { run, program: () => commandTable(io, perform) }))));
+  const inbox = hearsay.commands.find((command) => command.name() === 'inbox');
+  for (const verb of ['accept', 'refuse'] as const) {
+    inbox?.addCommand(addCommon(settle(answerCommand(verb, perform))));
+  }
   const daemon = settle(daemonCommand());
   for (const make of DAEMON) daemon.addCommand(addCommon(settle(make(perform))));
   hearsay.addCommand(daemon);
   hearsay.addCommand(settle(secretCommand()).addCommand(addManner(settle(secretNewCommand(perform)))));
+  hearsay.addCommand(settle(completionCommand(perform)));
+  hearsay.addCommand(settle(manCommand(perform)));
+  hearsay.addCommand(settle(completeCommand(perform)), { hidden: true });
   return hearsay;
 }
 
+/** A command's own options before those of every command, also where its only one is --help. */
+function ownFirst<T extends Command | Option>(all: T[], visible: T[], groupOf: (item: T) => string): Map<string, T[]> {
+  const groups = [...new Help().groupItems(all, visible, groupOf)];
+  return new Map(groups.sort(([a], [b]) => Number(a === COMMON) - Number(b === COMMON)));
+}
+
+/** The names of the commands that are for people. */
+function namesOf(hearsay: Command): string[] {
+  return hearsay.commands.map((command) => command.name()).filter((name) => !name.startsWith('_'));
+}
+
 function names(hearsay: Command): string {
-  return `There are ${hearsay.commands.map((command) => command.name()).join(', ')}`;
+  return `There are ${namesOf(hearsay).join(', ')}`;
 }
 
 /** What other tools, and people, call our commands. */
@@ -149,7 +183,10 @@ const MEANT: Record<string, string> = {
   receive: 'get',
   copy: 'get',
   serve: 'share',
-  send: 'share',
+  push: 'send',
+  give: 'send',
+  accept: 'inbox accept',
+  refuse: 'inbox refuse',
   start: 'daemon start',
   stop: 'daemon stop',
   restart: 'daemon restart',
@@ -163,38 +200,33 @@ const MEANT: Record<string, string> = {
 };
 
 function unknown(word: string, hearsay: Command): string {
-  const all = hearsay.commands.map((command) => command.name());
-  const near = MEANT[word.toLowerCase()] ?? all.find((name) => distance(name, word) <= Math.ceil(name.length / 3));
+  const all = namesOf(hearsay);
+  const near = nearest(word, all, MEANT);
   return `there is no command ${word}. ${near ? `Did you mean hearsay ${near}?` : names(hearsay)}`;
 }
 
-/** Edits that turn one word into another: insert, delete, replace, swap neighbours (optimal string alignment). */
-function distance(a: string, b: string): number {
-  const rows: number[][] = [[...Array(b.length + 1).keys()]];
-  for (let i = 1; i <= a.length; i++) {
-    const row = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const same = a[i - 1] === b[j - 1];
-      let best = Math.min(rows[i - 1][j] + 1, row[j - 1] + 1, rows[i - 1][j - 1] + (same ? 0 : 1));
-      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1])
-        best = Math.min(best, rows[i - 2][j - 2] + 1);
-      row.push(best);
-    }
-    rows.push(row);
-  }
-  return rows[a.length][b.length];
-}
-
 /** Tells of words that mean no command, and gives the exit status. */
-async function wrong(argv: readonly string[], io: Io, error: unknown): Promise<number> {
+async function wrong(argv: readonly string[], io: Io, error: unknown, table: Command): Promise<number> {
   const end = argv.indexOf('--');
   const words = end < 0 ? argv : argv.slice(0, end);
   const out = new Output(io, { json: words.includes('--json'), quiet: false, verbose: words.includes('--verbose') });
   out.streams = words.some((word) => STREAMS.has(word)) || words.includes('--follow');
+  out.command = typedName(meant(words, table));
   let known = asHearsayError(error);
   if (error instanceof CommanderError) {
     known = new HearsayError('usage', error.message.replace(/^error: /, '').replaceAll('\n', ' '));
   }
   await out.error(known);
   return exitStatus(known.code);
+}
+
+/** The command that the first words name, as far as they do. */
+function meant(words: readonly string[], table: Command): Command {
+  let command = table;
+  for (const word of words.filter((one) => !one.startsWith('-'))) {
+    const next = command.commands.find((one) => one.name() === word);
+    if (!next) break;
+    command = next;
+  }
+  return command;
 }

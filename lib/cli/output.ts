@@ -2,6 +2,7 @@
 import { advice, type HearsayError } from '../errors.js';
 import { printable, printableJson } from '../names.js';
 import type { Io, Sink } from './io.js';
+import { wrap } from './text.js';
 
 export interface Manner {
   json: boolean;
@@ -25,6 +26,15 @@ export function isScreen(sink: Sink, env: Io['env']): boolean {
   return sink.isTTY && env.TERM !== 'dumb';
 }
 
+/** Lines for people, which a terminal is given broken between words; a file or a pipe gets them whole. */
+export function fitted(text: string, { isTTY, columns }: Sink): string {
+  if (!isTTY) return text;
+  return text
+    .split('\n')
+    .map((line) => wrap(line, columns))
+    .join('\n');
+}
+
 /** Colours only on a terminal, and not where NO_COLOR (no-color.org) is set. */
 export function styleOf(sink: Sink, env: Io['env']): Style {
   const coloured = isScreen(sink, env) && !env.NO_COLOR;
@@ -44,6 +54,8 @@ export class Output {
   streams = false;
   /** Clears what would be in the way of a line: the progress bar. */
   beforeLine: () => void = () => {};
+  /** The command as it is typed, whose help is named where it was typed wrongly. */
+  command = 'hearsay';
   readonly #io: Io;
 
   constructor(io: Io, manner: Manner) {
@@ -56,7 +68,7 @@ export class Output {
   /** A line of the result, for people. The caller has made it printable. */
   line(text: string): Promise<void> {
     this.beforeLine();
-    return this.#io.stdout.write(`${text}\n`);
+    return this.#io.stdout.write(`${fitted(text, this.#io.stdout)}\n`);
   }
 
   /** Many lines of the result, gathered into few writes. */
@@ -82,13 +94,13 @@ export class Output {
   note(text: string): void {
     if (this.manner.quiet || this.manner.json) return;
     this.beforeLine();
-    void this.#io.stderr.write(`${text}\n`);
+    void this.#io.stderr.write(`${fitted(text, this.#io.stderr)}\n`);
   }
 
   /** Something that should be known whatever the manner. */
   warn(text: string): void {
     this.beforeLine();
-    void this.#io.stderr.write(`hearsay: ${printable(text)}\n`);
+    void this.#io.stderr.write(`${fitted(`hearsay: ${printable(text)}`, this.#io.stderr)}\n`);
   }
 
   /** A line of a log that was asked for, to standard error whatever the manner. The caller has made it printable. */
@@ -112,7 +124,9 @@ export class Output {
       const about = path === undefined ? '' : `${printable(path)}: `;
       const text = message.split('\n').map(printable).join('\n  ');
       const { red, dim } = this.noteStyle;
-      await this.log(`${red('hearsay:')} ${about}${text}${advise ? `\n${dim(`  ${advice(code)}`)}` : ''}`);
+      const what = code === 'usage' ? `See \`${this.command} --help\`.` : advice(code);
+      const told = `${red('hearsay:')} ${about}${text}${advise ? `\n  ${dim(what)}` : ''}`;
+      await this.log(fitted(told, this.#io.stderr));
     }
     // What we raised on purpose has said all; what lies behind it may be a fault of ours.
     if (this.manner.verbose && error.cause instanceof Error && error.cause.stack) {

@@ -6,6 +6,7 @@
 import { homedir } from 'node:os';
 import type { WriteStream } from 'node:tty';
 import { asHearsayError, exitStatus, type HearsayError } from '../errors.js';
+import { isForeground } from './foreground.js';
 import type { Io, Sink } from './io.js';
 
 /** Milliseconds in which signals are one: the terminal and npm (or timeout) both pass on the same Ctrl-C. */
@@ -36,11 +37,11 @@ class StreamSink implements Sink {
   }
 
   get columns(): number {
-    return this.#stream.columns ?? 80;
+    return this.#stream.columns || 80;
   }
 
   get rows(): number {
-    return this.#stream.rows ?? 24;
+    return this.#stream.rows || 24;
   }
 
   get closed(): boolean {
@@ -59,6 +60,11 @@ class StreamSink implements Sink {
     // A pipe whose reader has gone may never call back.
     await Promise.race([written, this.#gone]);
   }
+
+  onResize(handler: () => void): () => void {
+    this.#stream.on('resize', handler);
+    return () => this.#stream.off('resize', handler);
+  }
 }
 
 /** The current folder; where it has been deleted, its name of before, which whoever needs it finds gone. */
@@ -72,22 +78,26 @@ function currentFolder(): string {
 
 /** @param version the program's version */
 export function processIo(version: string, cwd = currentFolder()): Io {
-  const handlers = new Set<() => void>();
+  const handlers = new Set<(why: 'interrupt' | 'end') => void>();
   const hangups = new Set<() => void>();
   let told: number | undefined;
-  const onSignal = () => {
+  const onSignal = (why: 'interrupt' | 'end') => {
     const now = performance.now();
     if (told !== undefined && now - told < ONE_SIGNAL_MS) return;
     if (told !== undefined || handlers.size === 0) process.exit(exitStatus('interrupted'));
     told = now;
-    for (const handler of handlers) handler();
+    for (const handler of handlers) handler(why);
   };
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal);
+  process.on('SIGINT', () => onSignal('interrupt'));
+  process.on('SIGTERM', () => onSignal('end'));
   process.on('SIGHUP', () => {
-    if (hangups.size === 0) onSignal();
+    if (hangups.size === 0) onSignal('end');
     for (const handler of hangups) handler();
   });
   return {
+    get stdin() {
+      return process.stdin;
+    },
     stdout: new StreamSink(process.stdout as WriteStream),
     stderr: new StreamSink(process.stderr as WriteStream),
     env: process.env,
@@ -98,6 +108,11 @@ export function processIo(version: string, cwd = currentFolder()): Io {
       handlers.add(handler);
       return () => handlers.delete(handler);
     },
+    onContinue(handler) {
+      process.on('SIGCONT', handler);
+      return () => process.off('SIGCONT', handler);
+    },
+    isForeground,
     onHangup(handler) {
       hangups.add(handler);
       return () => hangups.delete(handler);

@@ -1,8 +1,8 @@
 /**
- * How far a `get` is, on standard error: a block of lines that is redrawn where that is a terminal, else now and then a
+ * How far a `get` or a `send` is, on standard error: a block of lines that is redrawn where that is a terminal, else now and then a
  * plain line.
  * Owns the lines that it drew last. Always true: no drawn line is as wide as the terminal, so none wraps and the block can
- * be taken back. Called by `get` with each event, and `tick` from a timer; all time is handed in.
+ * be taken back. Called by both with each event, and `tick` from a timer; all time is handed in.
  */
 import { stripVTControlCharacters } from 'node:util';
 import { printable } from '../names.js';
@@ -11,13 +11,15 @@ import type { Sink } from './io.js';
 import type { Style } from './output.js';
 import { clipStart, padEnd, padStart, width } from './text.js';
 
+/** Milliseconds between two `progress` objects of --json. */
+export const PROGRESS_MS = 250;
 /** Milliseconds between two drawings. */
 export const REDRAW_MS = 100;
 /** Milliseconds between two plain lines. */
 const PLAIN_MS = 5000;
 /** Milliseconds that a rate looks back. */
 const RATE_MS = 5000;
-/** Files shown one by one. */
+/** Files, or peers, shown one by one. */
 const FILES_SHOWN = 4;
 /** Columns of a bar. */
 const BAR_MAX = 30;
@@ -28,7 +30,8 @@ const LABEL_MIN = 12;
 interface Moving {
   verified: number;
   size: number;
-  sources: number;
+  /** How many sources it has, or how it stands. */
+  sources: number | string;
   meter: Meter;
 }
 
@@ -70,6 +73,7 @@ export class Progress {
   readonly #sink: Sink;
   readonly #screen: boolean;
   readonly #style: Style;
+  readonly #unit: string;
   readonly #files = new Map<string, Moving>();
   readonly #meter = new Meter();
   #begun = false;
@@ -81,11 +85,15 @@ export class Progress {
   #drawn: number[] = [];
   #drawnAt = Number.NEGATIVE_INFINITY;
 
-  /** @param screen whether the sink is a terminal on which lines can be redrawn */
-  constructor(sink: Sink, screen: boolean, style: Style) {
+  /**
+   * @param screen whether the sink is a terminal on which lines can be redrawn
+   * @param unit what each line is about
+   */
+  constructor(sink: Sink, screen: boolean, style: Style, unit: 'file' | 'peer' = 'file') {
     this.#sink = sink;
     this.#screen = screen;
     this.#style = style;
+    this.#unit = unit;
   }
 
   start(files: number, bytes: number, now: number): void {
@@ -97,7 +105,7 @@ export class Progress {
     this.#meter.add(0, now);
   }
 
-  update(path: string, verified: number, size: number, sources: number, now: number): void {
+  update(path: string, verified: number, size: number, sources: number | string, now: number): void {
     const file = this.#files.get(path);
     if (!file) {
       // What is there when a file is first told of was there before: it has not moved now.
@@ -164,7 +172,8 @@ export class Progress {
       if (rows.length === FILES_SHOWN) break;
       const { verified, size, sources, meter } = file;
       const cells = amounts(verified, size, meter, now);
-      cells.push(sources > 0 ? count(sources, 'source') : 'no source yet');
+      if (typeof sources === 'string') cells.push(sources);
+      else cells.push(sources > 0 ? count(sources, 'source') : 'no source yet');
       rows.push({ label: printable(path), part: portion(verified, size), cells });
     }
     if (this.#count > 1 || rows.length === 0) {
@@ -183,7 +192,7 @@ export class Progress {
 
   #total(now: number): string[] {
     const cells = amounts(this.#verified(), this.#bytes, this.#meter, now);
-    return [`${this.#doneFiles} of ${count(this.#count, 'file')}`, ...cells];
+    return [`${this.#doneFiles} of ${count(this.#count, this.#unit)}`, ...cells];
   }
 }
 

@@ -1,21 +1,23 @@
 import { open, unlink } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { Command } from 'commander';
-import { asHearsayError, HearsayError } from '../errors.js';
+import { asHearsayError, HearsayError, reasonOf } from '../errors.js';
 import { printable } from '../names.js';
 import { newSecret } from '../share/secret.js';
 import type { Context, Perform } from './context.js';
 
 const USE = `
-A secret makes a group private: only peers with the same one see each other, and nobody else on the network can read names,
-files, or who is there. Bring it to each machine by a way that you trust (the file on a stick, read out over the telephone),
-and give it to every command:
+A secret makes a group private: only peers with the same one see each other,
+and nobody else on the network can read names, files, or who is there. Bring it
+to each machine by a way that you trust (the file on a stick, read out over the
+telephone), and give it to every command:
 
   hearsay secret new ~/.hearsay-secret
   hearsay share ~/Pictures --secret-file ~/.hearsay-secret
 
-or once and for all in the config file (secret-file = "~/.hearsay-secret"), or in the environment (HEARSAY_SECRET). It is never
-given on the command line itself, where other users of the machine could read it.`;
+or once and for all in the config file (secret-file = "~/.hearsay-secret"), or
+in the environment (HEARSAY_SECRET). It is never given on the command line
+itself, where other users of the machine could read it.`;
 
 /** `hearsay secret`: holds what concerns secrets. */
 export function secretCommand(): Command {
@@ -66,7 +68,7 @@ async function makeSecret(context: Context, file: string | undefined): Promise<v
   } catch (thrown) {
     const there = (thrown as NodeJS.ErrnoException).code === 'EEXIST';
     const error = asHearsayError(thrown, 'not-writable');
-    const message = there ? `${path} exists, and a secret is never overwritten` : `${path}: ${error.message}`;
+    const message = there ? `${path} exists, and a secret is never overwritten` : `${path}: ${reasonOf(thrown)}`;
     await out.error(new HearsayError(there ? 'exists' : error.code, message, { cause: thrown }), { advise: false });
     context.failed(there ? 'exists' : error.code);
     return;

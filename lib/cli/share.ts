@@ -1,10 +1,13 @@
 import { Command } from 'commander';
 import type { ShareEvent } from '../api.js';
 import { printableJson } from '../names.js';
+import type { Flags } from '../share/settings.js';
 import type { Context, Perform } from './context.js';
 import { count } from './format.js';
+import { fitted } from './output.js';
+import { Questions } from './questions.js';
 import { addSharing, type SharingOptions, sharingFlags } from './sharing.js';
-import { eventLine, shareLine } from './told.js';
+import { eventLine, isReceipt, shareLine } from './told.js';
 
 /** Lines waiting for a reader that is slow; beyond it they are counted, not kept. */
 const WAITING_MAX = 10_000;
@@ -27,17 +30,32 @@ export function shareCommand(perform: Perform): Command {
 }
 
 async function share(context: Context, paths: string[], options: SharingOptions): Promise<void> {
+  context.out.streams = true;
+  await serve(context, sharingFlags(context.io.cwd, paths, options));
+}
+
+/** Is a peer that shares, and tells of it, until Ctrl-C. */
+export async function serve(context: Context, flags: Flags): Promise<void> {
   const { out, io } = context;
-  out.streams = true;
-  const flags = sharingFlags(io.cwd, paths, options);
   const teller = new Teller(context);
-  await context.session('share', { flags, onEvent: (event) => teller.tell(event) });
-  await context.interrupted();
+  const { api } = await context.session('share', { flags, onEvent: (event) => teller.tell(event) });
+  const questions = Questions.fits(context)
+    ? new Questions({ io, out, answer: (query) => api.answer(query) })
+    : undefined;
+  try {
+    await questions?.start();
+    teller.questions = questions;
+    await context.interrupted();
+  } finally {
+    questions?.close();
+  }
   out.note('goodbye');
 }
 
 /** Prints what the peer tells, without ever holding it up. */
 class Teller {
+  /** What asks whether something is to be received, where somebody can answer. */
+  questions: Questions | undefined;
   readonly #context: Context;
   #waiting = 0;
   #left = 0;
@@ -57,6 +75,8 @@ class Teller {
       out.warn(shareLine(event));
       return;
     }
+    if (event.event === 'transfer' && isReceipt(event.row) && !out.manner.json) return;
+    if (event.event === 'inbox' && this.questions?.tell(event.row)) return;
     const line = out.manner.json ? printableJson(event) : eventLine(event, out.style, out.manner.verbose);
     if (line === undefined) return;
     if (this.#waiting >= WAITING_MAX) {
@@ -64,7 +84,7 @@ class Teller {
       return;
     }
     this.#waiting++;
-    void io.stdout.write(`${line}\n`).then(() => {
+    void io.stdout.write(`${out.manner.json ? line : fitted(line, io.stdout)}\n`).then(() => {
       this.#waiting--;
       if (this.#waiting > 0 || this.#left === 0) return;
       out.warn(`${count(this.#left, 'line')} left out, because nobody read them in time`);

@@ -5,6 +5,8 @@ import { HearsayError } from '../errors.js';
 import { printable } from '../names.js';
 import type { Context, Perform } from './context.js';
 import { count, formatDuration, formatRate, formatSize, formatTime, peerLabel, peerList } from './format.js';
+import { STANDING } from './get-events.js';
+import { isWaiting } from './inbox.js';
 import type { Sink } from './io.js';
 import { isScreen, type Output } from './output.js';
 import { table } from './text.js';
@@ -13,6 +15,8 @@ import { table } from './text.js';
 const WATCH_MS = 1000;
 /** Registered peers that a tracker's status lists without --verbose. */
 const REGISTERED_SHOWN = 20;
+/** Transfers that are over that it lists without --verbose. */
+const OVER_SHOWN = 10;
 
 /** `hearsay status`: what the running peer shares, fetches and serves. */
 export function statusCommand(perform: Perform): Command {
@@ -43,9 +47,18 @@ export function statusCommand(perform: Perform): Command {
         }
         const report = await context.within(api.status());
         if (out.manner.json) await out.data(report);
-        else if (!out.manner.quiet) await out.lines(statusLines(report, out, context.io.now()));
+        else if (!out.manner.quiet) {
+          await out.lines(statusLines(report, out, context.io.now()));
+          const waiting = (await context.within(api.inbox())).filter(isWaiting);
+          if (waiting.length > 0) out.note(waits(waiting.length));
+        }
       }),
     );
+}
+
+/** That what others want to send waits for an answer. */
+function waits(parcels: number): string {
+  return `${count(parcels, 'thing')} that others want to send ${parcels === 1 ? 'waits' : 'wait'}: \`hearsay inbox\``;
 }
 
 /** Once a second until Ctrl-C: on a terminal in place of the one before, else one after another. */
@@ -96,6 +109,7 @@ export function statusLines(report: StatusReport, out: Output, now: number): str
     `  ${who} can read${isLimited ? ' what is for all' : ''}`,
     `  sees ${count(report.peers, 'other peer')} and ${count(report.offers, 'offer')}`,
     ...(report.seedOnly ? ['  only serves, and fetches nothing'] : []),
+    ...(report.limits ? [`  ${limitWords(report.limits)}`] : []),
   ];
   if (report.tracker) lines.push(...trackerLines(report.tracker, out, now));
   if (report.trackers && report.trackers.length > 0) {
@@ -119,9 +133,15 @@ export function statusLines(report: StatusReport, out: Output, now: number): str
     lines.push('shares', ...table(rows, [1, 2]));
   }
   if (report.transfers.length > 0) {
-    lines.push('transfers', ...table(report.transfers.map(transferCells), [0, 2]));
+    lines.push('transfers', ...transferLines(report.transfers, out));
   }
   return lines;
+}
+
+/** `limits now: sends 20 MB/s at most, fetches as fast as it goes` */
+function limitWords({ up, down }: NonNullable<StatusReport['limits']>): string {
+  const most = (rate: number | null) => (rate === null ? 'as fast as it goes' : `${formatRate(rate)} at most`);
+  return `limits now: sends ${most(up)}, fetches ${most(down)}`;
 }
 
 const lasting = (since: number, now: number) => formatDuration(Math.max(0, now - since) / 1000);
@@ -163,10 +183,34 @@ function trackerCells({ name, address, registered, since, peers, offers, error }
   return [`  ${printable(name ?? '') || '-'}`, printable(address), state];
 }
 
-function transferCells({ number, direction, path, size, bytes, rate, peers }: TransferRow): string[] {
+/** One line each; of what is over only the latest without --verbose. */
+function transferLines(rows: readonly TransferRow[], out: Output): string[] {
+  const isOver = ({ state }: TransferRow) => state === 'done' || state === 'failed';
+  let left = out.manner.verbose ? 0 : Math.max(0, rows.filter(isOver).length - OVER_SHOWN);
+  const hidden = left;
+  const shown = rows.filter((row) => !isOver(row) || left-- <= 0);
+  const rest = hidden > 0 ? [out.style.dim(`  and ${count(hidden, 'earlier one')}: --verbose`)] : [];
+  return [...table(shown.map(transferCells), [0, 2]), ...rest];
+}
+
+/** What of a transfer is here or there by now, how fast it goes, and how it stands. */
+function transferCells(row: TransferRow): string[] {
+  const { number, direction, path, size, bytes, rate, peers, state, files = 1, done = 0, error } = row;
   const part = size > 0 ? `${Math.floor((100 * bytes) / size)} %` : '-';
-  const whom = `${direction === 'in' ? 'from' : 'to'} ${peerList(peers)}`;
-  return [`  ${number}`, printable(path), part, `of ${formatSize(size)}`, formatRate(rate), whom];
+  const many = files > 1 ? `${done.toLocaleString('en')} of ${count(files, 'file')}, ` : '';
+  const whom = peers.length > 0 ? `${direction === 'in' ? 'from' : 'to'} ${peerList(peers, 4)}` : '';
+  const isCancelled = error?.code === 'cancelled' && state === 'failed';
+  const speed = state === undefined || state === 'running' ? formatRate(rate) : STANDING[state];
+  const why = error ? `: ${printable(error.message)}` : '';
+  return [
+    `  ${number ?? '-'}`,
+    printable(path),
+    part,
+    `${many}of ${formatSize(size)}`,
+    whom,
+    // Last, because it may be long.
+    isCancelled ? 'cancelled' : `${speed}${why}`,
+  ];
 }
 
 /** One line each: when, who, how much, what, and why it failed where it did. */

@@ -1,5 +1,7 @@
 /** Text in columns of a terminal: wide characters take two, marks take none. */
 
+/** Columns below which lines are left to the terminal. */
+const WRAP_LEAST = 20;
 const segmenter = new Intl.Segmenter(undefined, { granularity: 'grapheme' });
 const PLAIN = /^[\x20-\x7e]*$/;
 const ZERO = /^[\p{Mn}\p{Me}\p{Cf}]+$/u;
@@ -45,6 +47,29 @@ export function clipStart(text: string, columns: number): string {
     kept = segment + kept;
   }
   return columns < 1 ? '' : `…${kept}`;
+}
+
+/** Columns that a text with colours in it takes. */
+function seen(text: string): number {
+  const [first, ...more] = text.split('\x1b[');
+  return width(first + more.map((part) => part.replace(/^[\d;]*m/, '')).join(''));
+}
+
+/** A line broken between words where a terminal would break it within them; what follows is indented as it is. */
+export function wrap(text: string, columns: number): string {
+  if (columns < WRAP_LEAST || seen(text) <= columns) return text;
+  const indent = text.slice(0, text.length - text.trimStart().length);
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.trimStart().split(' ')) {
+    if (line !== '' && seen(`${line} ${word}`) <= columns) {
+      line += ` ${word}`;
+      continue;
+    }
+    if (line !== '') lines.push(line);
+    line = indent + word;
+  }
+  return [...lines, line].join('\n');
 }
 
 export function padEnd(text: string, columns: number): string {

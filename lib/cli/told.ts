@@ -1,7 +1,7 @@
 /** What a sharing peer tells, in words for people: for the terminal of `share`, and for the daemon's log. */
-import type { Departure, ShareEvent } from '../api.js';
+import type { Departure, InboxRow, ShareEvent, TransferRow } from '../api.js';
 import { printable } from '../names.js';
-import { formatSize, peerLabel } from './format.js';
+import { count, formatSize, peerLabel, peerList } from './format.js';
 import type { Style } from './output.js';
 
 /**
@@ -27,6 +27,12 @@ export function eventLine(event: ShareEvent, style: Style, verbose: boolean): st
       return shareLine(event);
     case 'peer':
       return dim(`${peerLabel(event)} ${event.change === 'came' ? 'is here' : 'has left'} (${event.id})`);
+    case 'files':
+      return filesLine(event);
+    case 'transfer':
+      return transferLine(event.row);
+    case 'inbox':
+      return inboxLine(event.row);
     case 'registration': {
       const { change, addresses, why } = event;
       if (change === 'departed') return dim(`departed ${peerLabel(event)}${whyDeparted(why)} (${event.id})`);
@@ -44,6 +50,75 @@ export function eventLine(event: ShareEvent, style: Style, verbose: boolean): st
     }
   }
   return undefined;
+}
+
+/** Whether a transfer is what is received into the inbox, which tells of it by itself. */
+export const isReceipt = ({ direction, what }: TransferRow): boolean => direction === 'in' && what === undefined;
+
+/** That something that was asked for is under way, waits, is held, or has ended. */
+export function transferLine(row: TransferRow): string {
+  const { number, direction, path, size, state, done, files, error, peers } = row;
+  const kind = isReceipt(row) ? 'receipt' : direction === 'in' ? 'get' : 'send';
+  const what = `${kind} of ${printable(path)}`;
+  const which = number === undefined ? what : `transfer ${number}, ${what}`;
+  const why = error ? `: ${printable(error.message)}` : '';
+  switch (state) {
+    case 'running': {
+      const whom = peers.length > 0 ? ` ${direction === 'in' ? 'from' : 'to'} ${peerList(peers, 4)}` : '';
+      return `${which}, begins${whom} (${formatSize(size)})`;
+    }
+    case 'queued':
+      return `${which}, waits${why}`;
+    case 'paused':
+      return `${which}, is held`;
+    case 'failed':
+      return `${which}, failed${(files ?? 0) > 1 ? ` after ${done} of ${files} files` : ''}${why}`;
+    default:
+      return `${which}, is done (${formatSize(size)})`;
+  }
+}
+
+/** Who wants to send what: `alice wants to send photo.jpg (12 MiB)`. */
+export function offerOf(row: InboxRow): string {
+  return `${peerLabel(row.from)} wants to send ${sentOf(row)}`;
+}
+
+function sentOf({ name, folder, files, bytes }: InboxRow): string {
+  const many = folder || files !== 1 ? `${count(files, 'file')}, ` : '';
+  return `${printable(name)}${folder ? '/' : ''} (${many}${formatSize(bytes)})`;
+}
+
+/** That something was sent here, and how it stands. */
+export function inboxLine(row: InboxRow): string {
+  const { number, state, path, error } = row;
+  const what = `${sentOf(row)} from ${peerLabel(row.from)}`;
+  const why = error ? `: ${printable(error.message)}` : '';
+  switch (state) {
+    case 'waiting':
+      return `${offerOf(row)}; to take it: hearsay inbox accept ${number}`;
+    case 'receiving':
+      return `receiving ${what}`;
+    case 'received':
+      return `received ${what}${path === undefined ? '' : `: ${printable(path)}`}`;
+    case 'refused':
+      return `refused ${what}${why}`;
+    case 'failed':
+      return `failed to receive ${what}${why}`;
+  }
+}
+
+/** What of a peer's files is new, and what is not there any more. */
+function filesLine({ peer, added, changed, removed, path }: Extract<ShareEvent, { event: 'files' }>): string {
+  const who = `${peerLabel(peer)}: `;
+  if (added + changed + removed === 1) {
+    return `${who}${printable(path)} ${added > 0 ? 'is new' : changed > 0 ? 'has changed' : 'is gone'}`;
+  }
+  const parts = [
+    ...(added > 0 ? [`${count(added, 'file')} more`] : []),
+    ...(changed > 0 ? [`${count(changed, 'file')} changed`] : []),
+    ...(removed > 0 ? [`${count(removed, 'file')} fewer`] : []),
+  ];
+  return `${who}${parts.join(', ')} (${printable(path)}, ...)`;
 }
 
 type Ready = Extract<ShareEvent, { event: 'ready' }>;

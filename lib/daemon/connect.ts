@@ -11,7 +11,7 @@ import { connectControl } from './control-client.js';
 type Wanted = WantedWith<Flags>;
 
 /** Flags that only a peer of one's own would heed. */
-const OWN: (keyof Flags)[] = ['name', 'port', 'join', 'multicast', 'interface', 'wait'];
+const OWN: (keyof Flags)[] = ['name', 'port', 'join', 'multicast', 'interface', 'wait', 'limit-up'];
 
 /**
  * Finds or starts what a command speaks to.
@@ -20,7 +20,7 @@ const OWN: (keyof Flags)[] = ['name', 'port', 'join', 'multicast', 'interface', 
 export async function connect(wanted: Wanted): Promise<Session> {
   const { mode, flags, env, configFile } = wanted;
   const settings = await loadSettings({ flags, env, configFile });
-  if (mode === 'share' || mode === 'daemon') return share(wanted, settings);
+  if (mode === 'share' || mode === 'daemon' || mode === 'console') return share(wanted, settings);
   const client = await connectControl(settings.state);
   if (client) {
     const idle = OWN.filter((key) => flags[key] !== undefined).map((key) => `--${key}`);
@@ -54,10 +54,14 @@ function ownSession(peer: Peer, { timeout }: Settings, close: () => Promise<void
   return { api: peer, running: false, timeout, unreached: () => peer.unjoined, close };
 }
 
-function common({ configFile }: Wanted, settings: Settings): PeerOptions {
+function common({ flags, configFile }: Wanted, settings: Settings): PeerOptions {
   const { state, name, port, join, multicast, group, interface: interfaces, wait, timeout, rescan } = settings;
   const own: PeerOptions = { state, name, join, multicast, group, interfaces, wait, timeout, rescan };
   if (port !== undefined) own.port = port;
+  // What the config file says of them it says by the hour, to the peer itself.
+  const { 'limit-up': limitUp, 'limit-down': limitDown } = flags;
+  if (limitUp !== undefined) own.limitUp = limitUp;
+  if (limitDown !== undefined) own.limitDown = limitDown;
   if (settings.secret) own.secret = settings.secret.text;
   if (configFile !== undefined) own.config = configFile;
   return own;
@@ -69,7 +73,7 @@ async function share(wanted: Wanted, settings: Settings): Promise<Session> {
     throw new HearsayError('usage', '--tracker-store says where a tracker keeps its registry: add --tracker');
   }
   // A tracker has something to do without files of its own.
-  const isIdle = shares.length === 0 && !tracker && wanted.mode !== 'daemon';
+  const isIdle = shares.length === 0 && !tracker && wanted.mode === 'share';
   if (isIdle && !(await hasAdded(settings.state, wanted.onWarning))) {
     throw new HearsayError('usage', 'share what? For example: hearsay share ~/Pictures');
   }
@@ -81,6 +85,9 @@ async function share(wanted: Wanted, settings: Settings): Promise<Session> {
     // Those of the config file are read by the peer, which knows then whose they are.
     ...(sharesGiven ? { share: shares } : {}),
     seedOnly: settings['seed-only'],
+    inbox: settings.inbox,
+    inboxRules: settings['inbox-rules'],
+    inboxFolder: settings['inbox-folder'],
     tracker,
     trackerStore,
     ...(relay === 'tracker' ? {} : { relay }),

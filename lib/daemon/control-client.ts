@@ -9,23 +9,35 @@ import { dirname } from 'node:path';
 import type {
   AddedRow,
   AddQuery,
+  AnsweredRow,
+  AnswerQuery,
   Api,
+  BelowQuery,
+  BelowRow,
   DoctorReport,
   FileRow,
   FollowEvent,
   GetEvent,
   GetQuery,
+  InboxRow,
   Listing,
   ListQuery,
   PeerRow,
+  RefreshReport,
   RemovedRow,
   RemoveQuery,
+  SendEvent,
+  SendQuery,
   ServedRow,
+  ShareEvent,
   SourcesRow,
   StatusReport,
+  SteeredRow,
+  SteerQuery,
   TraceRecord,
 } from '../api.js';
-import { HearsayError } from '../errors.js';
+import { DETACHED } from '../detached.js';
+import { HearsayError, reasonOf } from '../errors.js';
 import { CONTROL_CREDIT, CONTROL_FRAME_MAX, HANDSHAKE_MS } from '../limits.js';
 import { Channel } from './channel.js';
 import { type Card, checkPrivate, readCard, surroundings } from './place.js';
@@ -83,11 +95,11 @@ async function reach(path: string): Promise<Socket | undefined> {
       socket.once('error', reject);
     });
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
+    const { code } = error as NodeJS.ErrnoException;
     // Killed before it could tidy up, or gone just now.
     if (code === 'ENOENT' || code === 'ECONNREFUSED' || code === 'ENOTSOCK') return undefined;
     if (error instanceof HearsayError) throw error;
-    throw new HearsayError('not-readable', `the control socket ${path}: ${message}`, { cause: error });
+    throw new HearsayError('not-readable', `the control socket ${path}: ${reasonOf(error)}`, { cause: error });
   }
 }
 
@@ -188,6 +200,10 @@ class Client implements ControlClient {
     return peers;
   }
 
+  below(query: BelowQuery): Promise<BelowRow[]> {
+    return this.#rows('below', query);
+  }
+
   async status(): Promise<StatusReport> {
     const lists: Record<string, unknown[]> = { shares: [], transfers: [] };
     const rest = await this.#ask('status', {}, (field, items) => {
@@ -210,6 +226,30 @@ class Client implements ControlClient {
 
   remove(query: RemoveQuery): Promise<RemovedRow[]> {
     return this.#rows('remove', query);
+  }
+
+  steer(query: SteerQuery): Promise<SteeredRow[]> {
+    return this.#rows('steer', query);
+  }
+
+  send(query: SendQuery, signal: AbortSignal): AsyncGenerator<SendEvent> {
+    return this.#stream<SendEvent>('send', query, signal);
+  }
+
+  inbox(): Promise<InboxRow[]> {
+    return this.#rows('inbox', {});
+  }
+
+  answer(query: AnswerQuery): Promise<AnsweredRow[]> {
+    return this.#rows('answer', query);
+  }
+
+  events(signal: AbortSignal): AsyncGenerator<ShareEvent> {
+    return this.#stream<ShareEvent>('events', {}, signal);
+  }
+
+  async refresh(): Promise<RefreshReport> {
+    return (await this.#ask('refresh', {}, () => {})) as unknown as RefreshReport;
   }
 
   async *follow(query: ListQuery, signal: AbortSignal): AsyncGenerator<FollowEvent> {
@@ -275,7 +315,10 @@ class Client implements ControlClient {
     return rows;
   }
 
-  /** A stream of events; abort asks the running peer to stop, and what it still says until then is given. */
+  /**
+   * A stream of events; abort asks the running peer to stop, and what it still says until then is given. With the reason DETACHED
+   * the stream ends at once, and what the peer keeps goes on.
+   */
   async *#stream<Event>(method: Method, params: object, signal: AbortSignal): AsyncGenerator<Event> {
     const n = this.#next++;
     let buffer: Event[] = [];
@@ -302,7 +345,11 @@ class Client implements ControlClient {
       fail: finish,
     });
     const cancel = () => {
-      if (!ended && !this.#channel.closed) void this.#channel.send({ n, cancel: true });
+      if (ended || this.#channel.closed) return;
+      if (signal.reason === DETACHED) {
+        void this.#channel.send({ n, drop: true });
+        finish();
+      } else void this.#channel.send({ n, cancel: true });
     };
     try {
       await this.#send({ n, method, params });

@@ -1,14 +1,15 @@
 /**
  * The control socket's server: lets commands of the same user ask the running peer.
  * Owns the socket, the card in the state folder and the connections. Always true: a connection that has not proved the
- * token gets nothing but a hello; what a connection began ends with it. Called by whoever starts a long-lived peer.
+ * token gets nothing but a hello; what a connection began ends with it, but for what the peer keeps. Called by whoever starts a long-lived peer.
  */
 import { randomBytes } from 'node:crypto';
 import { chmod, unlink } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Api, FileRow, FollowEvent } from '../api.js';
-import { HearsayError } from '../errors.js';
+import { DETACHED } from '../detached.js';
+import { HearsayError, reasonOf } from '../errors.js';
 import {
   CONTROL_CONNECTIONS_MAX,
   CONTROL_CREDIT,
@@ -105,7 +106,7 @@ async function clearStale(path: string): Promise<void> {
   }
   if (process.platform === 'win32') return;
   await unlink(path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOENT') throw new HearsayError('not-writable', `the old control socket: ${error.message}`);
+    if (error.code !== 'ENOENT') throw new HearsayError('not-writable', `the old control socket: ${reasonOf(error)}`);
   });
 }
 
@@ -113,7 +114,7 @@ function listen(server: Server, path: string): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
       const code = error.code === 'EADDRINUSE' ? 'state-in-use' : 'not-writable';
-      reject(new HearsayError(code, `the control socket ${path}: ${error.message}`, { cause: error }));
+      reject(new HearsayError(code, `the control socket ${path}: ${reasonOf(error)}`, { cause: error }));
     });
     server.listen(path, resolve);
   });
@@ -156,7 +157,7 @@ class Open {
 
   drop(): void {
     this.dropped = true;
-    this.abort.abort();
+    this.abort.abort(DETACHED);
     this.credit.wake();
   }
 }
@@ -266,6 +267,10 @@ class Caller {
         await this.#parts(n, 'peers', await this.#api.peers());
         return this.#channel.send({ n, result: {} });
       }
+      case 'below': {
+        await this.#parts(n, 'rows', await this.#api.below(request.params));
+        return this.#channel.send({ n, result: {} });
+      }
       case 'status': {
         const { shares, transfers, ...result } = await this.#api.status();
         await this.#parts(n, 'shares', shares);
@@ -284,6 +289,24 @@ class Caller {
         await this.#parts(n, 'rows', await this.#api.served());
         return this.#channel.send({ n, result: {} });
       }
+      case 'steer': {
+        await this.#parts(n, 'rows', await this.#api.steer(request.params));
+        return this.#channel.send({ n, result: {} });
+      }
+      case 'inbox': {
+        await this.#parts(n, 'rows', await this.#api.inbox());
+        return this.#channel.send({ n, result: {} });
+      }
+      case 'answer': {
+        await this.#parts(n, 'rows', await this.#api.answer(request.params));
+        return this.#channel.send({ n, result: {} });
+      }
+      case 'refresh':
+        return this.#channel.send({ n, result: await this.#api.refresh() });
+      case 'send':
+        return this.#stream(n, open, this.#api.send(request.params, signal));
+      case 'events':
+        return this.#stream(n, open, this.#api.events(signal));
       case 'doctor':
         return this.#channel.send({ n, result: await this.#api.doctor() });
       case 'follow':

@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process';
 import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { asHearsayError, HearsayError } from '../errors.js';
+import { asHearsayError, HearsayError, reasonOf } from '../errors.js';
 import type { Service, Step } from './service.js';
 
 /** The system may take its time: it starts what it is told of. */
@@ -38,7 +38,7 @@ export async function writeService({ file, text, encoding }: Service): Promise<v
     await chmod(file, 0o600);
   } catch (thrown) {
     const error = asHearsayError(thrown, 'not-writable');
-    throw new HearsayError(error.code, `${file}: ${error.message}`, { cause: thrown });
+    throw new HearsayError(error.code, `${file}: ${reasonOf(thrown)}`, { cause: thrown });
   }
 }
 
@@ -48,7 +48,7 @@ export async function removeService({ file, disable, after }: Service): Promise<
   try {
     await rm(file, { force: true });
   } catch (thrown) {
-    throw new HearsayError('not-writable', `${file}: ${asHearsayError(thrown).message}`, { cause: thrown });
+    throw new HearsayError('not-writable', `${file}: ${reasonOf(thrown)}`, { cause: thrown });
   }
   await runSteps(after);
 }

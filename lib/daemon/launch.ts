@@ -8,7 +8,7 @@ import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ShareEvent } from '../api.js';
-import { asHearsayError, HearsayError, isCode } from '../errors.js';
+import { asHearsayError, HearsayError, isCode, reasonOf } from '../errors.js';
 import { makeFolders } from '../share/folders.js';
 import { logFolder } from './log-file.js';
 import { parseLine, readLog } from './log-reader.js';
@@ -77,7 +77,7 @@ export async function launch(
     }
   } catch (thrown) {
     const error = asHearsayError(thrown, 'not-writable');
-    throw new HearsayError(error.code, `the log in ${logFolder(state)}: ${error.message}`, { cause: thrown });
+    throw new HearsayError(error.code, `the log in ${logFolder(state)}: ${reasonOf(thrown)}`, { cause: thrown });
   }
   try {
     const [program, ...args] = daemonWords(words);

@@ -6,7 +6,7 @@
 import { chmod, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { asHearsayError, HearsayError } from '../errors.js';
+import { asHearsayError, HearsayError, reasonOf } from '../errors.js';
 import { makeFolders } from '../share/folders.js';
 import type { Flags } from '../share/settings.js';
 
@@ -65,7 +65,7 @@ export async function saveLaunched(
   } catch (thrown) {
     await rm(fresh, { force: true }).catch(() => {});
     const error = asHearsayError(thrown, 'not-writable');
-    throw new HearsayError(error.code, `${path} cannot be written: ${error.message}`, { cause: thrown });
+    throw new HearsayError(error.code, `${path} cannot be written: ${reasonOf(thrown)}`, { cause: thrown });
   }
 }
 

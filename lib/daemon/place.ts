@@ -6,7 +6,7 @@
 import { chmod, lstat, mkdir, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, isAbsolute, join } from 'node:path';
-import { HearsayError } from '../errors.js';
+import { HearsayError, reasonOf } from '../errors.js';
 import { blake3 } from '../hash.js';
 import { CONTROL_HELLO_MAX } from '../limits.js';
 
@@ -118,9 +118,9 @@ export async function readCard(state: string): Promise<Card | undefined> {
   try {
     text = await readFile(join(state, CARD), 'utf8');
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
+    const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
-    throw new HearsayError('not-readable', `the state folder ${state}: ${message}`, { cause: error });
+    throw new HearsayError('not-readable', `the state folder ${state}: ${reasonOf(error)}`, { cause: error });
   }
   if (text.length > CONTROL_HELLO_MAX) return undefined;
   try {

@@ -5,18 +5,27 @@
  *   server  {proof, pid, runs}
  * then requests {n, method, params}; their answers {n, part:{field, items}}… {n, result}, or for what streams
  * {n, event}… {n, end}, or {n, error:{code, message}}. The client may send {n, cancel} (stop; your last events are still
- * wanted), {n, drop} (stop; nothing of it is wanted any more) and, as it takes events, {n, credit}. The proof is an HMAC of both nonces by the card's token, so the token itself is never sent and a stranger
+ * wanted), {n, drop} (nothing of it is wanted any more: stop, but what the running peer keeps goes on) and, as it takes events, {n, credit}. The proof is an HMAC of both nonces by the card's token, so the token itself is never sent and a stranger
  * who listens under our name learns nothing.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { z } from 'zod';
-import type { AddQuery, FileRow, GetQuery, ListQuery, RemoveQuery } from '../api.js';
+import type {
+  AddQuery,
+  AnswerQuery,
+  FileRow,
+  GetQuery,
+  ListQuery,
+  RemoveQuery,
+  SendQuery,
+  SteerQuery,
+} from '../api.js';
 import { asHearsayError, type Code, HearsayError, isCode } from '../errors.js';
 import { CONTROL_PART_BYTES, CONTROL_PEERS_MAX, PATH_MAX } from '../limits.js';
 import { PROGRAM } from './version.js';
 
 /** Raised when either side would misunderstand the other. */
-export const PROTOCOL = 1;
+export const PROTOCOL = 2;
 
 const MAGIC = 'control';
 
@@ -92,6 +101,9 @@ const get = z.strictObject({
   sync: z.boolean().optional(),
   timeout: z.number().nonnegative().optional(),
   verbose: z.boolean().optional(),
+  seed: z.boolean().optional(),
+  keep: z.boolean().optional(),
+  limitDown: z.number().positive().optional(),
 }) satisfies z.ZodType<GetQuery>;
 
 const texts = z.array(text).min(1).max(1000);
@@ -103,6 +115,10 @@ const add = z.strictObject({
   exclude: texts.optional(),
 }) satisfies z.ZodType<AddQuery>;
 const remove = z.strictObject({ what: texts, cwd: text.optional() }) satisfies z.ZodType<RemoveQuery>;
+const numbers = z.union([z.array(n).min(1).max(1000), z.literal('all')]);
+const steer = z.strictObject({ verb: z.enum(['cancel', 'pause', 'resume']), numbers }) satisfies z.ZodType<SteerQuery>;
+const answer = z.strictObject({ verb: z.enum(['accept', 'refuse']), numbers }) satisfies z.ZodType<AnswerQuery>;
+const send = z.strictObject({ files: texts, to: texts, as: text.optional() }) satisfies z.ZodType<SendQuery>;
 
 /** Everything that a client may send after its hello. */
 export const clientMessage = z.union([
@@ -114,12 +130,19 @@ export const clientMessage = z.union([
     z.strictObject({ n, method: z.literal('follow'), params: list }),
     z.strictObject({ n, method: z.literal('sources'), params: sources }),
     z.strictObject({ n, method: z.literal('peers'), params: nothing }),
+    z.strictObject({ n, method: z.literal('below'), params: z.strictObject({ prefix: text, from }) }),
     z.strictObject({ n, method: z.literal('get'), params: get }),
     z.strictObject({ n, method: z.literal('status'), params: nothing }),
     z.strictObject({ n, method: z.literal('add'), params: add }),
     z.strictObject({ n, method: z.literal('remove'), params: remove }),
     z.strictObject({ n, method: z.literal('served'), params: nothing }),
     z.strictObject({ n, method: z.literal('doctor'), params: nothing }),
+    z.strictObject({ n, method: z.literal('steer'), params: steer }),
+    z.strictObject({ n, method: z.literal('send'), params: send }),
+    z.strictObject({ n, method: z.literal('inbox'), params: nothing }),
+    z.strictObject({ n, method: z.literal('answer'), params: answer }),
+    z.strictObject({ n, method: z.literal('events'), params: nothing }),
+    z.strictObject({ n, method: z.literal('refresh'), params: nothing }),
     z.strictObject({ n, method: z.literal('trace'), params: nothing }),
     z.strictObject({ n, method: z.literal('stop'), params: nothing }),
   ]),

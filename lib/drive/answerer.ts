@@ -7,12 +7,15 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { HearsayError } from '../errors.js';
 import type { Gossip } from '../gossip/gossip.js';
 import type { Link } from '../net/link.js';
+import type { Offer } from '../offer.js';
 import type { Catalogue } from '../share/catalogue.js';
-import type { Message } from '../wire/table.js';
+import { offerPages } from '../shelf/answers.js';
+import type { Message, MessageOf } from '../wire/table.js';
 import type { Asides } from './asides.js';
 import { ASK } from './asker.js';
 import { Desks } from './desks.js';
 import { Paging } from './paging.js';
+import type { Parcels } from './parcels.js';
 
 type Question = Extract<Message, { type: 'P' | 'F' }>;
 
@@ -23,14 +26,16 @@ export class Answerer {
   readonly #gossip: Gossip;
   readonly #catalogue: Catalogue | undefined;
   readonly #asides: Asides | undefined;
+  readonly #parcels: Parcels | undefined;
   readonly #desks = new Desks();
   readonly #paging = new Paging();
 
-  /** @param asides without them nothing is for some only */
-  constructor(gossip: Gossip, catalogue: Catalogue | undefined, asides?: Asides) {
+  /** @param asides without them nothing is for some only; without `parcels` nothing is sent */
+  constructor(gossip: Gossip, catalogue: Catalogue | undefined, asides?: Asides, parcels?: Parcels) {
     this.#gossip = gossip;
     this.#catalogue = catalogue;
     this.#asides = asides;
+    this.#parcels = parcels;
   }
 
   /** Answers in its own time; what goes wrong is an answer too. */
@@ -60,6 +65,7 @@ export class Answerer {
       };
       return this.#paging.send(link, begin, signal);
     }
+    if (message.kind === ASK.parcel || message.kind === ASK.parcelHashed) return this.#parcel(link, message, signal);
     // One who asks while the shares are still being looked through for the first time wants to know of them all.
     await Promise.race([this.#catalogue?.scanned, delay(SCAN_WAIT, undefined, { ref: false })]);
     await this.#asides?.decided(peer);
@@ -70,8 +76,25 @@ export class Answerer {
     return this.#paging.send(link, () => this.#gossip.answerFind(message, some), signal);
   }
 
+  /** Tells a receiver what is in a parcel. */
+  async #parcel(link: Link, { number, kind, text }: MessageOf<'F'>, signal: AbortSignal): Promise<void> {
+    const offers = () => {
+      if (!this.#parcels) throw new HearsayError('not-found', 'nothing is sent from here');
+      return this.#parcels.offers(link.peer, text);
+    };
+    // Only for one who may have it is anything read.
+    offers();
+    // Those who receive it together have to know what it is, to exchange it.
+    if (kind === ASK.parcelHashed || this.#parcels?.isForMany(text)) await this.#parcels?.hash({ name: text });
+    return this.#paging.send(link, () => parcelPages(number, offers()), signal);
+  }
+
   async #hashFirst(path: string): Promise<void> {
     if (this.#catalogue?.find(path)?.id !== null) return;
     await this.#catalogue.hashNow(path);
   }
+}
+
+function* parcelPages(number: number, offers: Offer[]): Generator<MessageOf<'I'>> {
+  for (const page of offerPages(offers)) yield { type: 'I', number, ...page, aside: true };
 }

@@ -10,8 +10,8 @@ import type { Link } from '../net/link.js';
 import { type Offer, sumOfLoads } from '../offer.js';
 import type { Requests } from './requests.js';
 
-/** Kinds of a find, as on the wire. */
-export const ASK = { all: 0, what: 1, pattern: 2, words: 3, hashed: 4 } as const;
+/** Kinds of a find, as on the wire. The last two are not asked around: what is in a parcel, and the same once it is hashed. */
+export const ASK = { all: 0, what: 1, pattern: 2, words: 3, hashed: 4, parcel: 5, parcelHashed: 6 } as const;
 
 /** Something to be learned of all who are here. */
 export interface Question {

@@ -4,6 +4,7 @@ import type { PeerId } from '../ids.js';
 import type { Link } from '../net/link.js';
 import type { Holding } from '../tracker/events.js';
 import type { Neighbour } from '../wire/table.js';
+import type { Limiter } from './limiter.js';
 import type { Found } from './offered.js';
 import type { Requests } from './requests.js';
 
@@ -11,6 +12,8 @@ import type { Requests } from './requests.js';
 export interface FetchContext {
   readonly requests: Requests;
   readonly random: Random;
+  /** The limit on all that this peer fetches. */
+  readonly limiter: Limiter;
   /** The link to a peer, dialled (or called for) where there is none. @throws HearsayError `unreachable` */
   connect(peer: PeerId): Promise<Link>;
   /** The link to a peer that another told of; undefined where its words do not hold or it cannot be reached. */

@@ -1,11 +1,16 @@
-/** `get --discard`: needs no network, since what is left of an interrupted get says itself what it is of. */
+/**
+ * Removes what is left of gets: of one that was cancelled, and `get --discard`, which needs no network, since what is left of an
+ * interrupted get says itself what it is of.
+ */
 import { basename, dirname, join } from 'node:path';
 import { asHearsayError, HearsayError } from '../errors.js';
-import { lookAtDest } from '../share/destination.js';
+import { SMALL_MAX } from '../limits.js';
+import { lookAtDest, type Target } from '../share/destination.js';
 import { discardPartial, findPartials } from '../share/partial-sweep.js';
 import { Place } from '../share/place.js';
 import { foldersBelow } from '../share/place-walk.js';
 import { whatMatcher } from '../shelf/query.js';
+import type { Piece } from './plan.js';
 
 /** Folders that are looked through for partials, at most, and how deep. */
 const BOUNDS = { folders: 10_000, depth: 64 };
@@ -15,6 +20,18 @@ export interface Discarded {
   path: string;
   /** Where the file would have been. */
   file: string;
+}
+
+/** Removes what is begun of some targets; what cannot be looked at, or is another's by now, is left alone. */
+export async function discardBegun(targets: readonly Target<Piece>[]): Promise<void> {
+  const places = new Map<string, Place>();
+  for (const { root, relative, wanted } of targets) {
+    if (wanted.size <= SMALL_MAX) continue;
+    const place = places.get(root) ?? new Place(root);
+    places.set(root, place);
+    const spot = await place.find(relative).catch(() => undefined);
+    if (spot) await discardPartial(spot.folder, spot.name).catch(() => false);
+  }
 }
 
 /**

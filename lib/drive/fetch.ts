@@ -10,16 +10,19 @@ import type { PeerId } from '../ids.js';
 import { CHUNKS_MAX, SMALL_MAX } from '../limits.js';
 import { printable } from '../names.js';
 import { copySmall } from '../share/copy.js';
-import { type Dest, lookAtDest, resolveTargets, type Target } from '../share/destination.js';
+import { lookAtDest, resolveTargets, type Target } from '../share/destination.js';
 import { writeSmall } from '../share/partial-small.js';
 import { Place, type Spot } from '../share/place.js';
 import { compareExisting } from '../share/place-existing.js';
+import type { Folder } from '../share/place-folder.js';
 import { collisions } from '../share/place-names.js';
 import { checkSpace, takenByPartial } from '../share/place-space.js';
+import type { Written } from '../share/written.js';
 import { chunkCount, idOfSmall } from '../transfer/content.js';
 import type { FetchContext } from './context.js';
 import { discard } from './discard.js';
 import { LargeFetch } from './large.js';
+import { Limiter } from './limiter.js';
 import type { Piece } from './plan.js';
 import { SmallFetch } from './small.js';
 import type { Stream } from './stream.js';
@@ -32,41 +35,87 @@ export interface GetContext extends FetchContext {
    * @throws HearsayError `no-peer`, `ambiguous` for the peers that were named
    */
   resolve(query: GetQuery, signal: AbortSignal, failed: (error: HearsayError) => void): Promise<Piece[]>;
+  /**
+   * Looks anew who has what a get resolved before, and fills it in.
+   * @param names of those who offered it then
+   * @returns of each piece, in their order, why nobody has it: `no-peer` where that may pass, `changed` where it will not
+   */
+  refind(
+    query: GetQuery,
+    pieces: readonly Piece[],
+    names: ReadonlyMap<PeerId, string>,
+    signal: AbortSignal,
+  ): Promise<(HearsayError | undefined)[]>;
   /** Has sources hash these files and fills in their ids. */
   hashFirst(pieces: Piece[], signal: AbortSignal): Promise<void>;
   /** Whether what a peer offers under this path is for some only, and none of these offers it to all. */
   isAside(path: string, peers: readonly PeerId[]): boolean;
   /** The name of the own share, for all to read, in which a folder lies. */
   openShareAt(folder: string): string | undefined;
+  /** A large file is in its place, every chunk verified. */
+  landed?(written: Written, content: { id: string; hashes: Uint8Array }): Promise<void>;
   /** A file of this peer's own share with this content, and its manifest. */
   own(id: string): { file: string; manifest: Uint8Array | undefined } | undefined;
-  /** Tells `status` of a file being fetched; the returned object ends it. */
-  watch(path: string, size: number): { progress(verified: number): void; end(): void };
 }
 
-/** Large files fetched at a time. */
-const AT_ONCE = 3;
+/** What a get needs of whoever queues and lists it. */
+export interface GetHooks {
+  /**
+   * Waits for a place among what is fetched at a time, a large file each, or all small ones of one get.
+   * @returns gives the place back
+   * @throws HearsayError `interrupted` where the signal ends the waiting
+   */
+  place(signal: AbortSignal): Promise<() => void>;
+  /** DEST itself, where it was entered already. */
+  readonly into?: Folder;
+  /** It is known what is to be fetched. */
+  planned?(targets: readonly Target<Piece>[]): void;
+  /** So many bytes of a large file are here and verified. */
+  verified?(target: Target<Piece>, bytes: number): void;
+  /** A file or a folder is in its place, or failed. */
+  settled?(target: Target<Piece>, error?: HearsayError): void;
+}
+
 const PROGRESS_MS = 250;
 
-type Job = Target<Piece> & { spot: Spot; began: number };
+/** A file, where it goes, and what it is part of. */
+interface Job {
+  target: Target<Piece>;
+  wanted: Piece;
+  spot: Spot;
+  began: number;
+}
 
 export class Get {
   readonly #query: GetQuery;
   readonly #context: GetContext;
-  readonly #out: Stream<GetEvent>;
+  readonly #out: Pick<Stream<GetEvent>, 'push' | 'end'>;
   readonly #signal: AbortSignal;
   readonly #timeout: number;
+  readonly #hooks: GetHooks;
+  /** The limit of this get alone. */
+  readonly #limiter: Limiter | undefined;
   #files = 0;
   #bytes = 0;
   #failed = 0;
 
   /** @param timeout ms, where the query names none */
-  constructor(query: GetQuery, context: GetContext, out: Stream<GetEvent>, signal: AbortSignal, timeout: number) {
+  constructor(
+    query: GetQuery,
+    context: GetContext,
+    out: Pick<Stream<GetEvent>, 'push' | 'end'>,
+    signal: AbortSignal,
+    timeout: number,
+    hooks: GetHooks,
+  ) {
     this.#query = query;
     this.#context = context;
     this.#out = out;
     this.#signal = signal;
+    this.#hooks = hooks;
     this.#timeout = query.timeout === undefined ? timeout : query.timeout * 1000;
+    const { limitDown = 0 } = query;
+    this.#limiter = limitDown > 0 ? new Limiter(limitDown) : undefined;
   }
 
   /** Does it all. What stops everything is an `error` without a path. Never throws. */
@@ -76,9 +125,9 @@ export class Get {
         for (const gone of await discard(this.#query.what, this.#query.to))
           this.#out.push({ event: 'discarded', ...gone });
       } else {
-        const failed = (error: HearsayError) => this.#fail(undefined, error);
-        const pieces = await this.#context.resolve(this.#query, this.#signal, failed);
-        if (pieces.length > 0) await this.#fetch(pieces, await lookAtDest(this.#query.to));
+        const targets = await this.plan((error) => this.#fail(undefined, error));
+        this.#hooks.planned?.(targets);
+        if (targets.length > 0) await this.fetch(targets);
       }
     } catch (thrown) {
       // A signal throws whatever reason its owner gave it.
@@ -89,10 +138,23 @@ export class Get {
     this.#out.end();
   }
 
-  #fail(path: string | undefined, thrown: unknown): void {
-    const { code, message } = asHearsayError(thrown);
+  /**
+   * What is to be fetched, and where each thing goes.
+   * @param failed told of each WHAT that is not found or ambiguous; the others go on
+   * @throws HearsayError `no-peer`, `ambiguous` for the peers that were named, `conflict`, `in-the-way`
+   */
+  async plan(failed: (error: HearsayError) => void): Promise<Target<Piece>[]> {
+    const pieces = await this.#context.resolve(this.#query, this.#signal, failed);
+    return pieces.length > 0 ? resolveTargets(pieces, await lookAtDest(this.#query.to)) : [];
+  }
+
+  #fail(target: Target<Piece> | undefined, thrown: unknown): void {
+    const error = asHearsayError(thrown);
+    const { code, message } = error;
+    const path = target?.wanted.path;
     this.#failed++;
     this.#out.push({ event: 'error', ...(path === undefined ? {} : { path }), error: { code, message } });
+    if (target) this.#hooks.settled?.(target, error);
   }
 
   #done(
@@ -118,11 +180,12 @@ export class Get {
       sources,
       ...(already ? { already } : {}),
     });
+    this.#hooks.settled?.(job.target);
   }
 
-  async #fetch(pieces: Piece[], dest: Dest): Promise<void> {
+  /** Fetches them. @throws HearsayError that stops everything: a full disk, an interruption */
+  async fetch(targets: Target<Piece>[]): Promise<void> {
     const began = performance.now();
-    const targets = resolveTargets(pieces, dest);
     const jobs = await this.#spots(targets, began);
     const files = targets.filter(({ wanted }) => !wanted.folder);
     const bytes = files.reduce((sum, { wanted }) => sum + wanted.size, 0);
@@ -155,7 +218,7 @@ export class Get {
       else roots.set(target.root, [target]);
     }
     for (const [root, all] of roots) {
-      const place = new Place(root);
+      const place = new Place(root, { base: this.#hooks.into });
       const share = this.#context.openShareAt(root);
       const aside = share && all.find(({ wanted }) => this.#context.isAside(wanted.path, wanted.sources));
       if (aside) {
@@ -177,10 +240,12 @@ export class Get {
           if (chunkCount(wanted.size) > CHUNKS_MAX) {
             throw new HearsayError('limit', `${wanted.path} is said to have ${wanted.size} bytes`);
           }
-          if (wanted.folder) await place.folder(relative);
-          else jobs.push({ ...target, spot: await place.spot(relative), began });
+          if (wanted.folder) {
+            await place.folder(relative);
+            this.#hooks.settled?.(target);
+          } else jobs.push({ target, wanted, spot: await place.spot(relative), began });
         } catch (thrown) {
-          this.#fail(wanted.path, thrown);
+          this.#fail(target, thrown);
         }
       }
     }
@@ -212,12 +277,11 @@ export class Get {
   }
 
   #present(job: Job, state: 'same' | 'different' | 'absent' | 'not-a-file', lacking: Job[]): void {
-    const { wanted, spot } = job;
+    const { target, wanted, spot } = job;
     if (state === 'same') this.#done(job, spot.file, wanted.id as string, 0, [], true);
     else if (state === 'absent' || this.#query.overwrite) lacking.push(job);
-    else if (state === 'not-a-file')
-      this.#fail(wanted.path, new HearsayError('exists', `${spot.file} is no ordinary file`));
-    else this.#fail(wanted.path, new HearsayError('exists', `${spot.file} exists with other content`));
+    else if (state === 'not-a-file') this.#fail(target, new HearsayError('exists', `${spot.file} is no ordinary file`));
+    else this.#fail(target, new HearsayError('exists', `${spot.file} exists with other content`));
   }
 
   get #options() {
@@ -225,9 +289,25 @@ export class Get {
   }
 
   async #small(jobs: Job[]): Promise<void> {
+    if (jobs.length === 0) return;
+    let leave: () => void;
+    try {
+      leave = await this.#hooks.place(this.#signal);
+    } catch (thrown) {
+      for (const { target } of jobs) this.#fail(target, thrown);
+      return;
+    }
+    try {
+      await this.#allSmall(jobs);
+    } finally {
+      leave();
+    }
+  }
+
+  async #allSmall(jobs: Job[]): Promise<void> {
     const remote: Job[] = [];
     for (const job of jobs) {
-      const { wanted, spot } = job;
+      const { target, wanted, spot } = job;
       const { mtime, executable } = wanted;
       try {
         if (wanted.size === 0 && wanted.id !== null) {
@@ -242,7 +322,7 @@ export class Get {
         if (copied) this.#done(job, copied, wanted.id as string, 0, []);
         else remote.push(job);
       } catch (thrown) {
-        this.#fail(wanted.path, thrown);
+        this.#fail(target, thrown);
       }
     }
     if (remote.length === 0) return;
@@ -259,43 +339,47 @@ export class Get {
         },
         failed: (i, error) => {
           open.delete(i);
-          this.#fail(remote[i].wanted.path, error);
+          this.#fail(remote[i].target, error);
         },
         dropped: (source, code, message) => {
           this.#out.push({ event: 'dropped', path: '', source, error: { code, message } });
         },
       },
-      { timeout: this.#timeout, signal: this.#signal },
+      { timeout: this.#timeout, limiter: this.#limiter, signal: this.#signal },
     );
     try {
       await fetch.run();
     } catch (thrown) {
-      for (const i of open) this.#fail(remote[i].wanted.path, thrown);
+      for (const i of open) this.#fail(remote[i].target, thrown);
     }
   }
 
   async #allLarge(jobs: Job[]): Promise<void> {
-    const queue = [...jobs];
     // The same content under two names is fetched once and copied.
     const running = new Map<string, Promise<string | undefined>>();
-    const work = async () => {
-      for (let job = queue.shift(); job; job = queue.shift()) {
-        const { id } = job.wanted;
-        const twin = id === null ? undefined : await running.get(id);
-        const result = this.#large(job, twin);
-        if (id !== null && !running.has(id)) running.set(id, result);
-        await result;
-      }
+    const work = async (job: Job, leave: () => void) => {
+      const { id } = job.wanted;
+      const twin = id === null ? undefined : running.get(id);
+      const result = Promise.resolve(twin).then((file) => this.#large(job, file));
+      if (id !== null && !twin) running.set(id, result);
+      await result.finally(leave);
     };
-    await Promise.all(Array.from({ length: AT_ONCE }, work));
+    const all: Promise<void>[] = [];
+    for (const job of jobs) {
+      try {
+        all.push(work(job, await this.#hooks.place(this.#signal)));
+      } catch (thrown) {
+        this.#fail(job.target, thrown);
+      }
+    }
+    await Promise.all(all);
   }
 
   /** Fetches one file; returns where it is, or undefined where it failed. */
   async #large(job: Job, twin: string | undefined): Promise<string | undefined> {
-    const { wanted, spot } = job;
+    const { target, wanted, spot } = job;
     const { path, size } = wanted;
     const own = wanted.id === null ? undefined : this.#context.own(wanted.id);
-    const watch = this.#context.watch(path, size);
     let told = 0;
     let lately = '';
     try {
@@ -307,12 +391,13 @@ export class Get {
           manifest: own?.manifest,
           seeds: [twin, own?.file, this.#query.overwrite ? spot.file : undefined].filter((s) => s !== undefined),
           timeout: this.#timeout,
+          limiter: this.#limiter,
           signal: this.#signal,
         },
         this.#context,
         {
           progress: (verified, sources) => {
-            watch.progress(verified);
+            this.#hooks.verified?.(target, verified);
             const now = performance.now();
             const same = lately === `${verified} ${sources}`;
             if (same || (now - told < PROGRESS_MS && verified < size)) return;
@@ -329,13 +414,13 @@ export class Get {
         },
       );
       const result = await fetch.run();
-      this.#done(job, result.file, result.id, result.received, result.sources);
-      return result.file;
+      const { file, id, mtime, hashes } = result;
+      await this.#context.landed?.({ file, size, mtime }, { id, hashes });
+      this.#done(job, file, id, result.received, result.sources);
+      return file;
     } catch (thrown) {
-      this.#fail(path, thrown);
+      this.#fail(target, thrown);
       return undefined;
-    } finally {
-      watch.end();
     }
   }
 }

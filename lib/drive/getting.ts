@@ -1,11 +1,11 @@
 /**
  * What gets need of their peer: sources, links, the index, and serving onward.
  *
- * Owns the transfers coming in, for `status`. Always true: a transfer is listed from its beginning to its end. Called by
- * Get and what it drives.
+ * Owns what is followed for gets, and names of those who were here. Always true: what is followed is so as long as somebody
+ * wants to know. Called by Get and what it drives.
  */
 import { sep } from 'node:path';
-import type { GetQuery, PeerName, TransferRow } from '../api.js';
+import type { GetQuery, PeerName } from '../api.js';
 import { asHearsayError, HearsayError } from '../errors.js';
 import type { PeerId } from '../ids.js';
 import { Latest } from '../latest.js';
@@ -16,6 +16,8 @@ import type { Link } from '../net/link.js';
 import type { Links } from '../net/links.js';
 import { isFile, type PeerOffer } from '../offer.js';
 import type { Catalogue } from '../share/catalogue.js';
+import type { HashStore } from '../share/store.js';
+import { rememberWritten, type Written } from '../share/written.js';
 import { candidates, resolveWhat } from '../shelf/query.js';
 import type { Told } from '../tracker/directory.js';
 import { type Holding, LOOKUP } from '../tracker/events.js';
@@ -25,12 +27,13 @@ import { ASK, type Asker, type Question } from './asker.js';
 import type { Changes } from './changes.js';
 import type { Onward } from './context.js';
 import type { GetContext } from './fetch.js';
+import type { Limiter } from './limiter.js';
 import type { LocalShelf } from './local-shelf.js';
 import { lookUpPeers } from './lookup.js';
 import type { Found } from './offered.js';
 import { namingOf, type Piece, piecesOf, unsettled } from './plan.js';
-import { Rate } from './rate.js';
 import type { Reach } from './reach.js';
+import { refind } from './refind.js';
 import type { Requests } from './requests.js';
 import type { Server } from './serve.js';
 import type { Trackers } from './trackers.js';
@@ -55,6 +58,8 @@ export interface Parts {
   shelf: LocalShelf;
   server: Server;
   catalogue: Catalogue | undefined;
+  /** Hashes remembered; a one-shot has none. */
+  store: HashStore | undefined;
   /** Who holds parts of a content, where this peer is the registry. */
   registered(id: string): Holding[];
   /**
@@ -65,31 +70,27 @@ export interface Parts {
   /** The same of peers alone: a one-shot asks those who are here. */
   askPeers(questions: Question[]): Promise<void>;
   random(): number;
+  /** The limit on all that is fetched. */
+  limiter: Limiter;
   /** Why nobody is found, as far as can be told. */
   whyNobody(): string;
   warn(message: string): void;
 }
 
-interface Incoming {
-  path: string;
-  size: number;
-  verified: number;
-  rate: Rate;
-}
-
 export class Getting implements GetContext {
   readonly #parts: Parts;
-  readonly #incoming = new Set<Incoming>();
   readonly #names = new Latest<PeerId, string>(PEERS_MAX);
   /** Who has the contents that are being fetched, as trackers tell. */
   readonly #watches = new Map<string, { watch: Watch; told: Set<(told: Told) => void> }>();
   readonly requests: Requests;
   readonly random: () => number;
+  readonly limiter: Limiter;
 
   constructor(parts: Parts) {
     this.#parts = parts;
     this.requests = parts.requests;
     this.random = parts.random;
+    this.limiter = parts.limiter;
   }
 
   connect(peer: PeerId): Promise<Link> {
@@ -208,34 +209,14 @@ export class Getting implements GetContext {
     };
   }
 
+  async landed(written: Written, content: { id: string; hashes: Uint8Array }): Promise<void> {
+    const { store } = this.#parts;
+    if (store) await rememberWritten(store, written, content);
+  }
+
   own(id: string): { file: string; manifest: Uint8Array | undefined } | undefined {
     const entry = this.#parts.catalogue?.byId(id);
     return entry && { file: entry.file, manifest: this.#parts.catalogue?.manifest(entry.path) };
-  }
-
-  watch(path: string, size: number) {
-    const incoming: Incoming = { path, size, verified: 0, rate: new Rate() };
-    this.#incoming.add(incoming);
-    return {
-      progress: (verified: number) => {
-        incoming.rate.add(Math.max(0, verified - incoming.verified), performance.now());
-        incoming.verified = verified;
-      },
-      end: () => {
-        this.#incoming.delete(incoming);
-      },
-    };
-  }
-
-  rows(): Omit<TransferRow, 'number'>[] {
-    return [...this.#incoming].map(({ path, size, verified, rate }) => ({
-      direction: 'in',
-      path,
-      size,
-      bytes: verified,
-      rate: rate.value(performance.now()),
-      peers: [],
-    }));
   }
 
   async resolve(query: GetQuery, signal: AbortSignal, failed: (error: HearsayError) => void): Promise<Piece[]> {
@@ -270,6 +251,23 @@ export class Getting implements GetContext {
       }
     }
     return pieces;
+  }
+
+  async refind(
+    query: GetQuery,
+    pieces: readonly Piece[],
+    names: ReadonlyMap<PeerId, string>,
+    signal: AbortSignal,
+  ): Promise<(HearsayError | undefined)[]> {
+    const questions = query.what.map((text) => ({ kind: ASK.what, text, from: query.from }));
+    const view = await this.#parts.learn(questions, signal);
+    return refind(pieces, {
+      me: this.#parts.id,
+      offers: this.#offers(view, undefined),
+      hash: (offers) => this.#hash(offers, signal),
+      nameOf: (peer) => names.get(peer) ?? this.nameOf(peer).name,
+      isHere: (peer) => this.isHere(peer),
+    });
   }
 
   /** What was not found: where only some peers were asked, with their names; where it is a folder, how to write that. */

@@ -67,7 +67,11 @@ export class Gossiper {
   });
   #stopped = false;
   #firstJoins = 0;
+  /** Joined hosts that are being dialled. */
+  #attempts = 0;
   readonly #joined = new Map<Link, () => void>();
+  /** What dials at once a joined host that waits for its next attempt. */
+  readonly #rejoins = new Set<() => void>();
   readonly #strangers = new Strangers();
   /** Datagrams that were not ours, damaged, or not sealed with our secret. */
   bad = 0;
@@ -174,9 +178,21 @@ export class Gossiper {
     return this.#firstJoins > 0;
   }
 
+  /** Whether a host that is joined is being dialled. */
+  get dialling(): boolean {
+    return this.#attempts > 0;
+  }
+
   /** Whether a link is kept although nobody uses it: to a joined host, or to a peer that multicast does not reach. */
   needs(link: Link): boolean {
     return this.#joined.has(link) || this.#options.gossip.peer(link.peer)?.via !== 'multicast';
+  }
+
+  /** Asks everybody now, and dials at once those joined hosts that are not reached. */
+  refresh(): void {
+    this.dispatch({ kind: 'refresh' });
+    if (this.#stopped) return;
+    for (const go of [...this.#rejoins]) go();
   }
 
   /** Own files changed. */
@@ -262,11 +278,15 @@ export class Gossiper {
       if (this.#stopped) return;
       // Spread, so that those who lost one host do not come back as one.
       const wait = delay * (0.5 + Math.random() / 2);
-      const timer = setTimeout(() => {
+      const go = () => {
+        clearTimeout(timer);
         this.#timers.delete(timer);
+        this.#rejoins.delete(go);
         attempt();
-      }, wait);
+      };
+      const timer = setTimeout(go, wait);
       this.#timers.add(timer);
+      this.#rejoins.add(go);
       delay = Math.min(REJOIN_MAX, delay * 2);
     };
     const name = formatEndpoint(endpoint);
@@ -281,7 +301,9 @@ export class Gossiper {
       return wasFirst;
     };
     const attempt = () => {
-      this.#options.links.dial(endpoint).then(
+      this.#attempts++;
+      const dialled = this.#options.links.dial(endpoint).finally(() => this.#attempts--);
+      dialled.then(
         (link) => {
           tried();
           delay = REJOIN_FIRST;

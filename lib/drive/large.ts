@@ -20,6 +20,8 @@ import type { Message, MessageOf } from '../wire/table.js';
 import { Alarm } from './alarm.js';
 import { Assembly } from './assembly.js';
 import type { FetchContext, Onward } from './context.js';
+import { Leaves } from './leave.js';
+import type { Limiter } from './limiter.js';
 import { ManifestPages } from './manifest.js';
 import type { Offered } from './offered.js';
 import { type Answer, errorOf } from './requests.js';
@@ -47,6 +49,15 @@ export interface LargeJob {
   sync: boolean;
   /** Give up when nothing arrives for so many ms. */
   timeout: number;
+  /** A limit of its own, beside that on all that is fetched. */
+  limiter?: Limiter | undefined;
+  /**
+   * For how long it goes on although nobody who is connected has what is lacking, ms: others that receive it may come by it.
+   * Left out: until no source is left.
+   */
+  patience?: number | undefined;
+  /** Whether a chunk of a source is rather left to others, who will have it to give soon. */
+  yields?: ((source: PeerId, chunk: number) => boolean) | undefined;
   signal: AbortSignal;
 }
 
@@ -59,6 +70,9 @@ export interface LargeEvents {
 export interface LargeResult {
   file: string;
   id: string;
+  mtime: number;
+  /** Of its chunks. */
+  hashes: Uint8Array;
   received: number;
   sources: (PeerName & { bytes: number })[];
 }
@@ -124,6 +138,7 @@ export class LargeFetch {
   readonly #turns = new Turns<DownloadEvent>((event) => {
     for (const effect of this.#download?.handle(event, performance.now()) ?? []) this.#carryOut(effect);
   });
+  readonly #leaves: Leaves;
   #block: { data: Uint8Array; hash: Uint8Array; source: Source } | undefined;
   readonly #alarm = new Alarm(() => this.#dispatch({ kind: 'timer' }));
   /** Chunks being written. */
@@ -143,6 +158,8 @@ export class LargeFetch {
     if (chunks > CHUNKS_MAX)
       throw new HearsayError('limit', `${job.path} is said to have more than ${CHUNKS_MAX} chunks`);
     this.#assembly = new Assembly(chunkSizeOf(job.size));
+    const limiters = [...(job.limiter ? [job.limiter] : []), context.limiter];
+    this.#leaves = new Leaves(limiters, () => this.#dispatch({ kind: 'timer' }));
     this.#hashes = new Uint8Array(chunks * 32);
   }
 
@@ -164,7 +181,14 @@ export class LargeFetch {
       const { overwrite, sync } = this.#job;
       const file = await this.#partial.finish({ mtime: this.#mtime, executable: this.#executable, overwrite, sync });
       this.#thank();
-      return { file, id: this.#id as string, received: this.#received, sources: this.#giving() };
+      return {
+        file,
+        id: this.#id as string,
+        mtime: this.#mtime,
+        hashes: this.#hashes,
+        received: this.#received,
+        sources: this.#giving(),
+      };
     } catch (thrown) {
       await this.#partial.keep().catch(() => {});
       throw thrown;
@@ -314,6 +338,7 @@ export class LargeFetch {
         this.#transfer(source, message);
         return;
       case 'K':
+        if (message.chunks.length === 0) this.#lastHeard = performance.now();
         this.#dispatch({ kind: 'source-has', peer: source.peer, chunks: message.chunks });
         return;
       case 'W':
@@ -374,8 +399,11 @@ export class LargeFetch {
     }
     if (!source.manifest) {
       source.manifest = page;
-      this.#mtime = page.mtime;
-      this.#executable = page.executable;
+      // One who merely receives it too has no say in what is not in its bytes.
+      if (this.#job.sources.includes(source.peer)) {
+        this.#mtime = page.mtime;
+        this.#executable = page.executable;
+      }
     }
     if (this.#id !== null && !this.#hasManifest) {
       const state = source.pages.add(page);
@@ -418,7 +446,9 @@ export class LargeFetch {
   }
 
   #startDownload(have: Bits): void {
-    this.#download = new Download(this.#job.size, this.#context.random, have, () => ASSEMBLY_MAX / running);
+    const assembly = () => ASSEMBLY_MAX / running;
+    this.#download = new Download(this.#job.size, this.#context.random, have, assembly, this.#leaves);
+    this.#download.yields = this.#job.yields;
     if (this.#hasManifest && this.#id !== null) {
       this.#onward ??= this.#context.serveOnward(this.#id, {
         source: this.#asOffered(this.#id),
@@ -471,6 +501,7 @@ export class LargeFetch {
   #carryOut(effect: DownloadEffect): void {
     switch (effect.kind) {
       case 'request':
+        this.#asked(effect.peer, effect.count);
         this.#send(effect.peer, (number) => ({ type: 'R', number, block: effect.block, count: effect.count }));
         return;
       case 'ack':
@@ -505,6 +536,13 @@ export class LargeFetch {
   #send(peer: PeerId, message: (number: number) => Message): void {
     const source = this.#sources.get(peer);
     source?.link.send(message(source.number));
+  }
+
+  /** Under a limit a source may have had nothing to do: its time to be useful begins when it is asked. */
+  #asked(peer: PeerId, blocks: number): void {
+    const source = this.#sources.get(peer);
+    if (!source || this.#leaves.isFree) return;
+    if ((this.#download?.awaited(peer) ?? 0) <= blocks) source.usefulAt = performance.now();
   }
 
   #keep(block: number): void {
@@ -641,7 +679,23 @@ export class LargeFetch {
       for (const peer of fresh) this.#add(peer);
       return;
     }
-    this.#settle.reject(this.#lastError ?? new HearsayError('no-peer', 'nobody has it any more'));
+    if (this.#job.patience === undefined) this.#settle.reject(this.#nobody());
+  }
+
+  #nobody(): HearsayError {
+    return this.#lastError ?? new HearsayError('no-peer', 'nobody has it any more');
+  }
+
+  /** Since when nobody who is connected has some of what is lacking. */
+  #orphanedAt: number | undefined;
+
+  /** Whether what is lacking has been nobody's for longer than it is waited for. */
+  #isOrphaned(now: number): boolean {
+    const { patience } = this.#job;
+    if (patience === undefined) return false;
+    if (this.#download ? !this.#download.isOrphaned : this.#sources.size > 0) this.#orphanedAt = undefined;
+    else this.#orphanedAt ??= now;
+    return this.#orphanedAt !== undefined && now - this.#orphanedAt >= patience;
   }
 
   /** Looks for new holders, and gives up when nothing has come for too long. */
@@ -653,6 +707,12 @@ export class LargeFetch {
     this.#tellProgress();
     const now = performance.now();
     const { timeout } = this.#job;
+    if (this.#isOrphaned(now)) {
+      this.#settle.reject(this.#nobody());
+      return;
+    }
+    // What this side holds up itself is nobody's silence.
+    if (this.#leaves.isWaiting && this.#download?.awaited() === 0) this.#lastArrival = now;
     // Bytes that come but never make up a block do not keep it waiting for ever.
     const isSlow = now - this.#lastHeard < timeout && now - this.#lastArrival < SLOW_MOST * timeout;
     if (now - this.#lastArrival < timeout || isSlow) return;
@@ -667,7 +727,8 @@ export class LargeFetch {
   #rotate(): void {
     if (this.#id === null || this.#sources.size + this.#coming.size < SOURCES_MAX) return;
     const before = performance.now() - USELESS_MS;
-    const useless = [...this.#sources.values()].filter(({ usefulAt }) => usefulAt < before);
+    const isAsked = (peer: PeerId) => this.#leaves.isFree || (this.#download?.awaited(peer) ?? 0) > 0;
+    const useless = [...this.#sources.values()].filter(({ peer, usefulAt }) => usefulAt < before && isAsked(peer));
     if (useless.length === 0) return;
     const waiting = this.#holders()
       .filter((peer) => !this.#sources.has(peer) && !this.#coming.has(peer) && !this.#dropped.has(peer))
@@ -736,6 +797,7 @@ export class LargeFetch {
   #stop(): void {
     this.#over = true;
     this.#alarm.stop();
+    this.#leaves.end();
     for (const stop of this.#stops) stop();
     for (const { link, number } of this.#sources.values()) {
       this.#context.requests.close(link, number);

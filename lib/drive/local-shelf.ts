@@ -10,6 +10,12 @@ import { SMALL_MAX } from '../limits.js';
 import type { Catalogue, Entry } from '../share/catalogue.js';
 import type { Found, Offered, Shelf, Small } from './offered.js';
 
+/** A file that is received with some others, and is for them alone. */
+interface Circle {
+  found: Found;
+  isIn(peer: PeerId): boolean;
+}
+
 /** Whether a path of this peer's own is for a peer. */
 export type SeesOf = (peer: PeerId, path: string) => boolean;
 
@@ -17,6 +23,8 @@ export class LocalShelf implements Shelf {
   readonly #catalogue: Catalogue | undefined;
   readonly #sees: SeesOf;
   readonly #onward = new Map<string, Found>();
+  /** By the path under which they are received: several senders may use one. */
+  readonly #circles = new Map<string, Set<Circle>>();
 
   constructor(catalogue: Catalogue | undefined, sees: SeesOf) {
     this.#catalogue = catalogue;
@@ -31,13 +39,31 @@ export class LocalShelf implements Shelf {
     };
   }
 
+  /** Offers a file to some while and after it is received; the returned function ends it. @param isIn whether it is for a peer */
+  addFor(path: string, found: Found, isIn: (peer: PeerId) => boolean): () => void {
+    const circle: Circle = { found, isIn };
+    const circles = this.#circles.get(path) ?? new Set();
+    this.#circles.set(path, circles.add(circle));
+    return () => {
+      if (circles.delete(circle) && circles.size === 0) this.#circles.delete(path);
+    };
+  }
+
+  /** A file of this peer's own with this content that another may see too, and its manifest. */
+  own(id: string, peer: PeerId): { file: string; manifest: Uint8Array | undefined } | undefined {
+    const isSeen = (entry: Entry): boolean => !entry.share.hidden && this.#sees(peer, entry.path);
+    const entry = this.#catalogue?.byId(id, isSeen);
+    return entry && { file: entry.file, manifest: this.#catalogue?.manifest(entry.path) };
+  }
+
   /** The file that a request means: of several with this content one that everyone may see, then that asked for by name. */
   #entry(catalogue: Catalogue, id: string | null, path: string, peer: PeerId): Entry {
-    const isSeen = (entry: Entry): boolean => this.#sees(peer, entry.path);
     const at = catalogue.find(path);
-    const named = at && isSeen(at) ? at : undefined;
+    const named = at && this.#sees(peer, at.path) ? at : undefined;
     const isMeant = named && (id === null || named.id === id);
-    if (isMeant && !named.share.for) return named;
+    if (isMeant && (named.share.hidden || !named.share.for)) return named;
+    // What is sent to somebody is found by its own path alone.
+    const isSeen = (entry: Entry): boolean => !entry.share.hidden && this.#sees(peer, entry.path);
     const other = id === null ? undefined : catalogue.byId(id, isSeen);
     if (isMeant && (!other || other.share.for)) return named;
     if (other) return other;
@@ -52,6 +78,7 @@ export class LocalShelf implements Shelf {
   async open(id: string | null, path: string, peer: PeerId): Promise<Found> {
     const onward = id === null ? undefined : this.#onward.get(id);
     if (onward) return onward;
+    for (const { found, isIn } of this.#circles.get(path) ?? []) if (found.source.id === id && isIn(peer)) return found;
     const catalogue = this.#open(path);
     const entry = this.#entry(catalogue, id, path, peer);
     const source = await catalogue.open(entry.path);
@@ -60,7 +87,8 @@ export class LocalShelf implements Shelf {
       throw new HearsayError('changed', `${path} has changed`);
     }
     const aside = entry.share.for !== undefined;
-    return { source, manifest: catalogue.manifest(entry.path), have: undefined, aside };
+    const circled = entry.share.hidden ? { circle: entry.path } : {};
+    return { source, manifest: catalogue.manifest(entry.path), have: undefined, aside, ...circled };
   }
 
   async readSmall(id: string | null, path: string, peer: PeerId): Promise<Small> {

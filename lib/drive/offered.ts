@@ -24,6 +24,8 @@ export interface Found {
   have: Bits | undefined;
   /** Whether it is for some only, so that nobody is told who else receives it. */
   aside?: boolean;
+  /** Where those who may have it are all meant to receive it: the one name under which they are told of each other. */
+  circle?: string;
 }
 
 /** A small file, whole. */

@@ -3,11 +3,13 @@ import { type GroupKeys, openGroup, privateGroup } from '../net/group-keys.js';
 import { type Identity, identityOf, newPrivateKey } from '../net/keys.js';
 import { Catalogue, type CatalogueOptions } from '../share/catalogue.js';
 import type { ShareSpec } from '../share/entry.js';
+import type { KeptTargets } from '../share/kept-jobs.js';
 import { Known, type Tie } from '../share/known.js';
 import { resolveShares } from '../share/resolve.js';
 import { deriveMaster, type GivenSecret, secretCheck, weakness } from '../share/secret.js';
 import { StateFolder } from '../share/state.js';
 import { HashStore } from '../share/store.js';
+import type { JobFiles } from './jobs.js';
 import type { Settled } from './options.js';
 import { type Gathered, gather, keepSecret } from './shares.js';
 
@@ -29,6 +31,8 @@ export interface Opened {
   gathered: Gathered;
   /** Keeps what was added to it. */
   saveShares(added: readonly ShareSpec[]): Promise<void>;
+  /** Where the transfers that it is asked for are kept; a one-shot keeps none. */
+  jobs: JobFiles | undefined;
   /** Makes what is known of names; a one-shot lets nobody in. */
   known(onWarning: (message: string) => void): Known;
   /** What a person should know of what was found. */
@@ -74,6 +78,23 @@ function secretWarnings(secret: GivenSecret | undefined): string[] {
   return [...(secret?.warnings ?? []), ...(weak ? [weak] : [])];
 }
 
+/** The transfers that a peer on this state folder was asked for, and where they are kept on. */
+async function jobFiles(state: StateFolder): Promise<JobFiles> {
+  const kept = await state.transfers();
+  const targets = new Map<number, KeptTargets>();
+  for (const { number, get } of kept.jobs) {
+    const fetched = get && (await state.targets(number));
+    if (fetched) targets.set(number, fetched);
+  }
+  return {
+    kept,
+    targets,
+    save: (jobs) => state.saveTransfers(jobs),
+    saveTargets: (number, fetched) => state.saveTargets(number, fetched),
+    dropTargets: (number) => state.dropTargets(number),
+  };
+}
+
 /**
  * Opens the state folder and looks at what is to be shared.
  * @throws HearsayError `state-in-use`, `not-writable`, `disk-full`; `not-readable`, `usage` for what is to be shared
@@ -89,6 +110,7 @@ export async function open({ passive, state: path, share, sharesGiven, rescan, s
     const { key, born } = await state.identity(newPrivateKey, isKey, Date.now());
     const epoch = await state.nextEpoch();
     const ties = await state.known();
+    const jobs = await jobFiles(state);
     const from = sharesGiven ? 'started' : 'config';
     const sourced = named.map((spec) => ({ ...spec, from }) as const);
     const gathered = await gather(sourced, await state.shares(), path);
@@ -102,6 +124,7 @@ export async function open({ passive, state: path, share, sharesGiven, rescan, s
       store,
       gathered,
       saveShares: (added) => state.saveShares(added),
+      jobs,
       known: (onWarning) => new Known({ ties, save, onWarning }),
       catalogue: (handlers) => new Catalogue({ shares, store, rescanMs: rescan * 1000, never: [path], ...handlers }),
       warnings: [
@@ -127,6 +150,7 @@ async function oneShot(path: string, secret: GivenSecret | undefined): Promise<O
     saveEpoch: async () => {},
     gathered: { shares: [], added: [], warnings: [] },
     saveShares: async () => {},
+    jobs: undefined,
     known: () => new Known(),
   };
   let state: StateFolder | undefined;

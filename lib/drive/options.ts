@@ -3,7 +3,7 @@ import type { Endpoint } from '../endpoint.js';
 import type { Filter } from '../net/link.js';
 import { redisPlace } from '../net/redis.js';
 import { parseGroup, parseHostPort } from '../share/address.js';
-import { loadSettings, type Settings } from '../share/settings.js';
+import { type InboxRule, loadSettings, type Settings } from '../share/settings.js';
 
 /** How a peer is to run. What is left out comes from the environment, the config file and config/default.toml. */
 export interface PeerOptions {
@@ -14,6 +14,18 @@ export interface PeerOptions {
   share?: (string | { path: string; as?: string; for?: string[]; only?: string[]; exclude?: string[] })[];
   /** Whether it only serves, and fetches nothing. */
   seedOnly?: boolean;
+  /** What becomes of what others send here; for some peers, by name or id, another. Left out: somebody has to `answer`. */
+  inbox?: InboxRule;
+  inboxRules?: Record<string, InboxRule>;
+  /** Where what others send goes. */
+  inboxFolder?: string;
+  /** Bytes a second that it sends, and fetches, at most: a number, or as a text "20MB/s"; 0 or "none" for no limit. */
+  limitUp?: string | number;
+  limitDown?: string | number;
+  /** Whether what it fetched goes on being served. */
+  seed?: boolean;
+  /** Large files, and batches of small ones, fetched at a time. */
+  transfers?: number;
   /** The state folder. One long-lived peer a folder. */
   state?: string;
   /** What people call this peer. */
@@ -68,7 +80,10 @@ export interface Settled extends Settings {
 }
 
 /** Settings that may change while a peer runs. */
-const LIVE: readonly (keyof Settings)[] = ['timeout', 'seed-only'];
+const LIVE: readonly (keyof Settings)[] = [
+  ...(['timeout', 'seed-only', 'seed', 'transfers', 'limit-up', 'limit-down', 'limit'] as const),
+  ...(['inbox', 'inbox-rules', 'inbox-folder'] as const),
+];
 /** Those that are compared otherwise, that say nothing to a long-lived peer, and what follows from others. */
 const APART: readonly (keyof Settled)[] = [
   ...(['share', 'sharesGiven', 'wait'] as const),
@@ -88,7 +103,8 @@ export function differences(before: Settings, after: Settings): { applied: strin
 /** @throws HearsayError `usage`, `config` */
 export async function settle(options: PeerOptions): Promise<Settled> {
   const { share, state, name, port, join, multicast, group, interfaces, wait, timeout, rescan, secret } = options;
-  const { tracker, trackerStore, relay, seedOnly } = options;
+  const { limitUp, limitDown, tracker, trackerStore, relay, seedOnly, seed, transfers } = options;
+  const { inbox, inboxRules, inboxFolder } = options;
   const flags = {
     share,
     state,
@@ -105,6 +121,13 @@ export async function settle(options: PeerOptions): Promise<Settled> {
     'tracker-store': trackerStore,
     relay,
     'seed-only': seedOnly,
+    seed,
+    transfers,
+    inbox,
+    'inbox-rules': inboxRules,
+    'inbox-folder': inboxFolder,
+    'limit-up': limitUp,
+    'limit-down': limitDown,
     secret,
   };
   const settings = await loadSettings({ flags, env: process.env, configFile: options.config });

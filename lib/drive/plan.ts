@@ -16,6 +16,11 @@ export interface Piece extends Wanted {
   only: Set<PeerId> | undefined;
   /** Whether this peer offers the same content. */
   here: boolean;
+  /** Where it is received together with others: see LargeJob. */
+  patience?: number;
+  /** Where it must have its size: see SmallJob. */
+  exact?: boolean;
+  yields?: (source: PeerId, chunk: number) => boolean;
 }
 
 /**

@@ -8,7 +8,7 @@
  */
 import type { PeerName } from '../api.js';
 import type { Millis } from '../clock.js';
-import { isAddress, isLoopback, isThisHost } from '../endpoint.js';
+import { isLoopback, toldAddresses } from '../endpoint.js';
 import { asHearsayError, HearsayError } from '../errors.js';
 import type { Gossip } from '../gossip/gossip.js';
 import { TokenBucket } from '../gossip/pace.js';
@@ -152,9 +152,7 @@ export class Reach {
     // It is not the tracker's doing, which may have it from another one.
     if (!verifySignature(head.key, headStatement(from.head), from.sig)) return;
     // Only who is on this host can mean this host.
-    const isNear = isLoopback(link.address.host);
-    const isOwn = (a: string) => isAddress(a) && a.endsWith(`:${head.port}`);
-    const usable = from.addresses.filter((a) => isOwn(a) && (isNear || !(isThisHost(a) || a.includes('%'))));
+    const usable = toldAddresses(from.addresses, head.port, isLoopback(link.address.host));
     links.connect(head.id, usable.slice(0, DIAL_BACKS_PER_PEER_MAX)).catch(() => {});
   }
 

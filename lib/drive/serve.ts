@@ -3,7 +3,8 @@
  *
  * Owns the transfers that others opened on us, and for each link its Upload, which decides what is sent next. Always
  * true: one pump a link at most, so that links share disk and network by taking turns; a transfer that ends is closed
- * once, with one event. Called by the peer's switch with what arrives.
+ * once, with one event; no payload is read before the limit on what is sent lets it through. Called by the peer's switch with what
+ * arrives.
  */
 import type { TransferRow } from '../api.js';
 import { asHearsayError, HearsayError } from '../errors.js';
@@ -23,7 +24,9 @@ import { chunkCount, chunkLength, chunkSizeOf } from '../transfer/content.js';
 import { SMALL_WEIGHT, Upload } from '../transfer/upload.js';
 import type { Message, MessageOf } from '../wire/table.js';
 import { ChunkCache } from './cache.js';
+import { Limiter } from './limiter.js';
 import type { Found, Shelf } from './offered.js';
+import { Outlet } from './outlet.js';
 import { Rate } from './rate.js';
 import { Swarms } from './swarm.js';
 
@@ -78,6 +81,8 @@ interface Client {
   /** When a chunk was last looked at again because this one says that it is wrong. */
   lookedAt: number;
   pumping: boolean;
+  /** Its way through the limit on what is sent. */
+  outlet: Outlet;
   timer: NodeJS.Timeout | undefined;
 }
 
@@ -93,6 +98,7 @@ let keys = 0;
 export class Server {
   readonly #shelf: Shelf;
   readonly #events: ServeEvents;
+  readonly #limiter: Limiter;
   readonly #clients = new Map<Link, Client>();
   readonly #cache = new ChunkCache();
   readonly #swarms = new Swarms();
@@ -101,9 +107,11 @@ export class Server {
   /** Keys of the cache, by content id or by path and time. */
   readonly #keys = new Map<string, { key: string; users: number }>();
 
-  constructor(shelf: Shelf, events: ServeEvents) {
+  /** @param limiter the limit on all that is sent */
+  constructor(shelf: Shelf, events: ServeEvents, limiter = new Limiter()) {
     this.#shelf = shelf;
     this.#events = events;
+    this.#limiter = limiter;
   }
 
   /** Whether something is served over a link now. */
@@ -111,19 +119,22 @@ export class Server {
     return (this.#clients.get(link)?.transfers.size ?? 0) > 0;
   }
 
-  /** A file that is being received here has these chunks now: whoever fetches it from here is told. */
-  tellHave(id: string, chunks: number[]): void {
+  /**
+   * A file that is being received here has these chunks now: whoever fetches it from here is told.
+   * @param circle of one that is received for some only
+   */
+  tellHave(id: string, chunks: number[], circle?: string): void {
     for (const { link, transfers } of this.#clients.values()) {
       for (const t of transfers.values()) {
-        if (t.kind !== 'file' || !t.found.have || t.found.source.id !== id) continue;
+        if (t.kind !== 'file' || !t.found.have || t.found.source.id !== id || t.found.circle !== circle) continue;
         link.send({ type: 'K', number: t.number, chunks });
       }
     }
   }
 
   /** Transfers going out, for `status`. */
-  rows(nameOf: (link: Link) => string): Omit<TransferRow, 'number'>[] {
-    const rows: Omit<TransferRow, 'number'>[] = [];
+  rows(nameOf: (link: Link) => string): TransferRow[] {
+    const rows: TransferRow[] = [];
     for (const { link, transfers } of this.#clients.values()) {
       for (const t of transfers.values()) {
         if (t.kind !== 'file' || !t.started) continue;
@@ -145,15 +156,17 @@ export class Server {
     if (!client) {
       // Only a question begins anything; a late acknowledgement of something ended is nothing.
       if (message.type !== 'G' && message.type !== 'S') return;
+      const upload = new Upload();
       client = {
         link,
-        upload: new Upload(),
+        upload,
         transfers: new Map(),
         opening: new Set(),
         opened: Promise.resolve(),
         names: 0,
         lookedAt: Number.NEGATIVE_INFINITY,
         pumping: false,
+        outlet: new Outlet(this.#limiter, () => sayHeldUp(link, upload)),
         timer: undefined,
       };
       this.#clients.set(link, client);
@@ -186,6 +199,7 @@ export class Server {
     if (!client) return;
     for (const number of [...client.transfers.keys()]) this.#end(client, number, why.message);
     clearTimeout(client.timer);
+    client.outlet.end();
     this.#clients.delete(link);
   }
 
@@ -264,9 +278,8 @@ export class Server {
       hashes: new Map(),
     });
     await this.#describe(client, number, { manifest, ...found }, first);
-    if (manifest && source.id && !found.aside && client.transfers.has(number)) {
-      this.#swarms.tell(source.id, link, number);
-    }
+    const swarm = swarmOf(found);
+    if (manifest && swarm && client.transfers.has(number)) this.#swarms.tell(swarm, link, number);
   }
 
   /** Sends the manifest, a page of hashes at a time, as fast as the other side reads. */
@@ -337,9 +350,9 @@ export class Server {
       this.#end(client, number, 'blocks beyond the end of the file were asked for');
       return;
     }
-    const { source, aside } = transfer.found;
+    const swarm = swarmOf(transfer.found);
     // Who only asks what there is receives nothing yet, and others are not sent to it.
-    if (transfer.hashed && source.id && !aside) transfer.leave ??= this.#swarms.join(source.id, client.link, number);
+    if (transfer.hashed && swarm) transfer.leave ??= this.#swarms.join(swarm, client.link, number);
     client.upload.request(
       number,
       Array.from({ length: count }, (_, i) => block + i),
@@ -466,24 +479,38 @@ export class Server {
   }
 
   async #run(client: Client): Promise<void> {
-    const { link, upload } = client;
+    const { link, upload, outlet } = client;
     for (let turn = 1; link.open && upload.ready; turn++) {
       await link.whenWritable();
-      const item = upload.next(performance.now());
+      if (!outlet.isFree) await outlet.pass(this.#ahead(client));
+      const item = link.open ? upload.next(performance.now()) : undefined;
+      const transfer = item && client.transfers.get(item.number);
+      outlet.settle(transfer ? await this.#sendItem(client, transfer, item.index) : 0);
       if (!item) break;
-      const transfer = client.transfers.get(item.number);
-      if (!transfer) continue;
-      try {
-        if (transfer.kind === 'small') await this.#sendSmall(client, transfer, item.index);
-        else await this.#sendBlock(client, transfer, item.index);
-      } catch (thrown) {
-        // Without its file, a transfer is over; others on the link go on.
-        this.#refuse(link, item.number, thrown);
-        this.#end(client, item.number, asHearsayError(thrown).message);
-      }
       // Other links and timers have their turn although reading from the cache never waits.
-      if (turn % 4 === 0 || transfer.kind === 'small') await new Promise((resolve) => setImmediate(resolve));
+      if (turn % 4 === 0 || transfer?.kind === 'small') await new Promise((resolve) => setImmediate(resolve));
     }
+  }
+
+  /** @returns bytes */
+  async #sendItem(client: Client, transfer: Transfer | Batch, index: number): Promise<number> {
+    try {
+      if (transfer.kind === 'small') return await this.#sendSmall(client, transfer, index);
+      return await this.#sendBlock(client, transfer, index);
+    } catch (thrown) {
+      // Without its file, a transfer is over; others on the link go on.
+      this.#refuse(client.link, transfer.number, thrown);
+      this.#end(client, transfer.number, asHearsayError(thrown).message);
+      return 0;
+    }
+  }
+
+  /** Bytes that are sent next, as far as that is known before they are read: at most, and hardly ever less. */
+  #ahead(client: Client): number {
+    const item = client.upload.peek();
+    const transfer = item && client.transfers.get(item.number);
+    if (!item || transfer?.kind !== 'file') return BLOCK;
+    return Math.max(0, Math.min(BLOCK, transfer.found.source.size - item.index * BLOCK));
   }
 
   #read(transfer: Transfer, chunk: number): Promise<Buffer> {
@@ -491,7 +518,7 @@ export class Server {
     return this.#cache.read(transfer.key, source, chunk, chunkLength(source.size, chunk));
   }
 
-  async #sendBlock(client: Client, transfer: Transfer, block: number): Promise<void> {
+  async #sendBlock(client: Client, transfer: Transfer, block: number): Promise<number> {
     const { found, perChunk } = transfer;
     const chunk = Math.floor(block / perChunk);
     if (found.have && !found.have.has(chunk)) throw new HearsayError('not-found', `chunk ${chunk} is not here`);
@@ -518,10 +545,11 @@ export class Server {
     if (data.length > 4 * BLOCK && client.link.queued > BEHIND_BYTES) part = Buffer.from(part);
     transfer.sent += part.length;
     client.link.send({ type: 'T', number: transfer.number, block, hash, data: part });
+    return part.length;
   }
 
-  /** One frame with as many of the files asked for as fit. */
-  async #sendSmall(client: Client, batch: Batch, place: number): Promise<void> {
+  /** One frame with as many of the files asked for as fit. @returns bytes of theirs */
+  async #sendSmall(client: Client, batch: Batch, place: number): Promise<number> {
     const files: MessageOf<'U'>['files'] = [];
     const parts: Buffer[] = [];
     let bytes = 0;
@@ -544,6 +572,7 @@ export class Server {
       }
     }
     client.link.send({ type: 'U', number: batch.number, files, data: Buffer.concat(parts) });
+    return bytes;
   }
 
   /** Sees to it that unacknowledged things are sent again in time. */
@@ -566,9 +595,19 @@ export class Server {
   }
 }
 
+/** By which name those who receive something are told of each other; undefined where they are not. */
+function swarmOf({ source, aside, circle }: Omit<Found, 'manifest'>): string | undefined {
+  return circle ?? (aside || source.id === null ? undefined : source.id);
+}
+
 const NONE = Buffer.alloc(0);
 /** Bytes in a bundle beyond which no further file joins: one more of the largest still fits in a frame. */
 const FRAME_FILL = 56 << 10;
+
+/** Tells the other side that what it asked for comes, and is held up here: it is no silence. */
+function sayHeldUp(link: Link, upload: Upload): void {
+  for (const number of upload.waiting) link.send({ type: 'K', number, chunks: [] });
+}
 
 function pick({ id, mtime, executable }: { id: string; mtime: number; executable: boolean }) {
   return { id, mtime, executable };

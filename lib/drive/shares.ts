@@ -119,6 +119,13 @@ export class Shares {
     return this.#options.catalogue.shares().map((row) => ({ ...row, from: from.get(row.name) ?? 'added' }));
   }
 
+  /** Whether a folder lies within what is shared. */
+  holds(folder: string): boolean {
+    return this.#shares.some(
+      ({ path }) => folder === path || folder.startsWith(path.endsWith(sep) ? path : path + sep),
+    );
+  }
+
   /** Shares more from now on, and at every start. */
   add({ paths, ...more }: AddQuery): Promise<AddedRow[]> {
     return this.#inTurn(async () => {

@@ -16,6 +16,8 @@ import { idOfSmall } from '../transfer/content.js';
 import type { MessageOf } from '../wire/table.js';
 import { Alarm } from './alarm.js';
 import type { FetchContext } from './context.js';
+import { Leaves } from './leave.js';
+import type { Limiter } from './limiter.js';
 import { type Answer, errorOf } from './requests.js';
 import { Turns } from './turns.js';
 
@@ -24,6 +26,8 @@ export interface SmallJob {
   size: number;
   id: string | null;
   sources: PeerId[];
+  /** Whether another size than this will not do, although its content is not known. */
+  exact?: boolean;
 }
 
 export interface SmallEvents {
@@ -80,6 +84,7 @@ export class SmallFetch {
     for (const effect of this.#batch.handle(event, performance.now())) this.#carryOut(effect);
   });
   readonly #alarm = new Alarm(() => this.#dispatch({ kind: 'timer' }));
+  readonly #leaves: Leaves;
   #lastArrival = performance.now();
   #lastHeard = 0;
   #over = false;
@@ -93,14 +98,19 @@ export class SmallFetch {
     jobs: readonly SmallJob[],
     context: FetchContext,
     events: SmallEvents,
-    options: { timeout: number; signal: AbortSignal },
+    options: { timeout: number; signal: AbortSignal; limiter?: Limiter | undefined },
   ) {
     this.#jobs = jobs;
     this.#context = context;
     this.#events = events;
     this.#timeout = options.timeout;
     this.#signal = options.signal;
-    this.#batch = new Batch(jobs.map(({ size, sources }) => ({ size, peers: sources })));
+    const limiters = [...(options.limiter ? [options.limiter] : []), context.limiter];
+    this.#leaves = new Leaves(limiters, () => this.#dispatch({ kind: 'timer' }));
+    this.#batch = new Batch(
+      jobs.map(({ size, sources }) => ({ size, peers: sources })),
+      this.#leaves,
+    );
   }
 
   /** Fetches all; each file's end is an event. @throws HearsayError `interrupted`, `timeout` */
@@ -115,6 +125,8 @@ export class SmallFetch {
         const watch = setInterval(() => {
           this.#rotate();
           const now = performance.now();
+          // What this side holds up itself is nobody's silence.
+          if (this.#leaves.isWaiting && this.#batch.awaited === 0) this.#lastArrival = now;
           const isSlow = now - this.#lastHeard < this.#timeout && now - this.#lastArrival < SLOW_MOST * this.#timeout;
           if (now - this.#lastArrival < this.#timeout || isSlow) return;
           reject(new HearsayError('timeout', `nothing arrived for ${Math.round(this.#timeout / 1000)} s`));
@@ -129,6 +141,7 @@ export class SmallFetch {
       // What is being written is finished, and told of.
       await this.#writing;
       this.#alarm.stop();
+      this.#leaves.end();
       for (const stop of this.#stops) stop();
       for (const source of this.#sources.values()) this.#cancel(source);
     }
@@ -181,7 +194,11 @@ export class SmallFetch {
     const isFull = () => this.#sources.size + this.#coming.size >= SOURCES_MAX;
     if (others.length === 0) return;
     const before = performance.now() - USELESS_MS;
-    for (const source of [...this.#sources.values()]) if (source.usefulAt < before) this.#leave(source);
+    // Under a limit one that was asked for nothing is not to blame for giving nothing.
+    const isAsked = ({ requests }: Source) => this.#leaves.isFree || requests.size > 0;
+    for (const source of [...this.#sources.values()]) {
+      if (source.usefulAt < before && isAsked(source)) this.#leave(source);
+    }
     for (const peer of others) if (this.#batch.wants(peer)) this.#queue.add(peer);
     for (const source of [...this.#sources.values()]) {
       if (this.#queue.size === 0 || !isFull()) break;
@@ -273,6 +290,7 @@ export class SmallFetch {
       this.#lost(peer, asHearsayError(thrown));
       return;
     }
+    if (!this.#leaves.isFree && source.requests.size === 0) source.usefulAt = performance.now();
     source.requests.set(number, { files, writing: new Set(), over: new Set() });
     const wanted = files.map((file) => ({ id: this.#jobs[file].id, path: this.#jobs[file].path }));
     source.link.send({ type: 'S', number, files: wanted });
@@ -286,15 +304,24 @@ export class SmallFetch {
       const error = errorOf(message);
       this.#context.requests.close(source.link, number);
       source.requests.delete(number);
+      const lost = request.files.filter((_, place) => this.#isFresh(source, request, place));
+      this.#came(lost, 0);
       for (const file of request.files) this.#failed(file, source.peer, error);
+      return;
+    }
+    if (message.type === 'K') {
+      // A limit of its holds it up.
+      this.#lastHeard = performance.now();
+      this.#dispatch({ kind: 'heard', peer: source.peer });
       return;
     }
     if (message.type !== 'U') return;
     // What was not asked for, or has come, is no sign that it goes on, and is not kept; it is not to come again.
-    const isFresh = ({ place }: Entry) =>
-      !request.writing.has(place) && this.#batch.expects(request.files[place], source.peer);
-    const fresh = new Set(message.files.filter(isFresh).map(({ place }) => place));
-    const known = message.files.map(({ place }) => place).filter((p) => !fresh.has(p) && !request.writing.has(p));
+    const places = message.files.map(({ place }) => place);
+    const fresh = new Set(places.filter((place) => this.#isFresh(source, request, place)));
+    const came = [...fresh].map((place) => request.files[place]);
+    this.#came(came, message.data.length);
+    const known = places.filter((p) => !fresh.has(p) && !request.writing.has(p));
     if (known.length > 0) this.#done(source, number, request, known);
     // What the disk has no time for comes again.
     const { length } = message.data;
@@ -311,6 +338,17 @@ export class SmallFetch {
       .finally(() => {
         this.#unwritten -= length;
       });
+  }
+
+  #isFresh(source: Source, request: Request, place: number): boolean {
+    return !request.writing.has(place) && this.#batch.expects(request.files[place], source.peer);
+  }
+
+  /** So many bytes came of files that there was leave for: what was not said before, of their sizes, is made up for. */
+  #came(files: readonly number[], bytes: number): void {
+    const more = bytes - files.reduce((sum, file) => sum + this.#jobs[file].size, 0);
+    if (more > 0) this.#leaves.owe(more);
+    else if (more < 0) this.#leaves.give(-more);
   }
 
   /** These places of a request are done with, whatever came of them. */
@@ -352,6 +390,11 @@ export class SmallFetch {
       if (entry.code !== '') {
         const code = saidCode(entry.code);
         this.#failed(file, source.peer, new HearsayError(code, `${job.path}: ${code} at its source`));
+        continue;
+      }
+      if (job.exact && entry.size !== job.size) {
+        const why = `${job.path} has ${entry.size} bytes, and was said to have ${job.size}`;
+        this.#failed(file, source.peer, new HearsayError('changed', why));
         continue;
       }
       const id = idOfSmall(part);

@@ -1,4 +1,4 @@
-/** What a tracker's messages say, in words for the trace; of others, why a request failed. Called by tracing.ts. */
+/** What a tracker's messages and those of sending say, in words for the trace; of others, why a request failed. Called by tracing.ts. */
 import type { Message } from '../wire/table.js';
 
 /** Of a content id or a name as much as a line of a trace has room for. */
@@ -19,6 +19,15 @@ const ASKS: Record<number, (text: string) => string> = {
   6: () => 'peers',
   7: (text) => `peer ${clip(text)}`,
   8: (text) => `who passes on to ${clip(text)}`,
+};
+
+/** What becomes of what was offered, by its state. */
+const VERDICTS: Record<number, (bytes: number, code: string) => string> = {
+  0: () => 'a person is asked',
+  1: () => 'accepted',
+  2: (bytes) => `${bytes} bytes are here`,
+  3: () => 'all is here',
+  4: (_, code) => `not taken: ${code}`,
 };
 
 /** @returns undefined where a letter and a name say enough */
@@ -49,6 +58,14 @@ export function traceWords(message: Message): string | undefined {
       return `${message.peer} is to dial`;
     case 't':
       return `from ${message.from} to ${message.to}`;
+    case 'i': {
+      const [first, ...more] = message.items.map(({ name }) => clip(name));
+      return `${first ?? 'nothing'}${more.length > 0 ? ` and ${more.length} more` : ''}, ${message.parcel}`;
+    }
+    case 'v':
+      return VERDICTS[message.state]?.(message.bytes, message.code);
+    case 'm':
+      return count(message.peers.length, 'receiver');
     case 'E':
     case 'e':
       return message.code === '' ? undefined : message.code;

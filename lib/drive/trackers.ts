@@ -114,6 +114,11 @@ export class Trackers {
     this.#reports.stop();
   }
 
+  /** Speaks to each at once. */
+  refresh(): void {
+    this.#dispatch({ kind: 'refresh' });
+  }
+
   /** Where this peer listens may have changed. */
   listening(): void {
     this.#dispatch({ kind: 'listening', addresses: this.#options.addresses() });

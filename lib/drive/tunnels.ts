@@ -14,6 +14,8 @@ import type { Link } from '../net/link.js';
 import type { Links } from '../net/links.js';
 import { Relay, type RelayEffect, type TunnelWord } from '../tracker/relay.js';
 import type { MessageOf } from '../wire/table.js';
+import { Allowances } from './allowances.js';
+import { Limiter } from './limiter.js';
 import { TunnelEnd } from './tunnel-end.js';
 
 /** How long a tunnel may take to open: who passes it on may have to ask the other side to dial it. */
@@ -28,6 +30,8 @@ export interface TunnelsOptions {
   links: Links;
   /** Whether this peer passes on for others. */
   relays: boolean;
+  /** The limit on all that this peer sends: what it passes on is of it too. */
+  limiter?: Limiter;
   /** A connection that is no tunnel. @throws HearsayError where there can be none */
   connect(peer: PeerId): Promise<Link>;
 }
@@ -49,10 +53,12 @@ export class Tunnels {
     undefined,
     ({ address }) => address.host,
   );
+  readonly #allowances: Allowances;
   readonly #timer: NodeJS.Timeout;
 
   constructor(options: TunnelsOptions) {
     this.#options = options;
+    this.#allowances = new Allowances(options.limiter ?? new Limiter());
     this.#timer = setInterval(() => this.#carryOut(this.#relay.sweep(performance.now())), SWEEP_MS).unref();
   }
 
@@ -97,6 +103,7 @@ export class Tunnels {
     const end = this.#ends.get(link)?.get(keyOf(message.number, !message.opener));
     if (!end) {
       const effects = this.#relay.take(link, message, performance.now());
+      if (message.type === 'e') this.#allowances.ended(link, message.number, !message.opener);
       if (effects) this.#carryOut(effects);
       return;
     }
@@ -113,6 +120,7 @@ export class Tunnels {
   }
 
   linkClosed(link: Link): void {
+    this.#allowances.linkClosed(link);
     this.#carryOut(this.#relay.broken(link));
     for (const { stream } of [...(this.#ends.get(link)?.values() ?? [])]) {
       stream.destroy(new HearsayError('unreachable', 'the peer that passed it on has gone'));
@@ -155,10 +163,18 @@ export class Tunnels {
   #carryOut(effects: RelayEffect<Link>[]): void {
     for (const effect of effects) {
       if (effect.kind === 'connect') void this.#reach(effect);
-      else if (effect.message.type !== 'd') effect.link.send(effect.message);
-      // It is lent, and waits here until it is sent.
-      else effect.link.send({ ...effect.message, data: Buffer.from(effect.message.data) });
+      else this.#pass(effect.link, effect.message);
     }
+  }
+
+  #pass(link: Link, message: Extract<RelayEffect<Link>, { kind: 'send' }>['message']): void {
+    if (message.type === 'w') {
+      this.#allowances.allow(link, message);
+      return;
+    }
+    if (message.type === 'e') this.#allowances.ended(link, message.number, message.opener);
+    // It is lent, and waits here until it is sent.
+    link.send(message.type === 'd' ? { ...message, data: Buffer.from(message.data) } : message);
   }
 
   async #reach({ tunnel, peer: to }: Extract<RelayEffect<Link>, { kind: 'connect' }>): Promise<void> {

@@ -25,7 +25,7 @@ import { Budget } from './budget.js';
 import type { Context } from './context.js';
 import type { Address } from './events.js';
 import { infoOf, type Member, newMember } from './member.js';
-import { backoff, idleInterval, PROBE_GAP, PROBES, SILENCE } from './pace.js';
+import { backoff, doubtDelay, idleInterval, PROBE_GAP, PROBES, SILENCE } from './pace.js';
 import { crowded, heaviest } from './room.js';
 
 /** Questions to single peers in a second: what a flood of strange heads can make us send. */
@@ -323,6 +323,13 @@ export class Circle {
     this.#context.multicast(ask(false));
     this.#expireIn(member, PROBE_GAP);
     return 'asked';
+  }
+
+  /** Everybody was asked just now: a live peer that is not heard within some time is suspect, without waiting for its silence. */
+  doubt(member: Member): void {
+    const within = Math.min(doubtDelay(this.size), member.dueAt - this.#context.now);
+    member.heardAt = Math.min(member.heardAt, this.#context.now + within - SILENCE * this.interval);
+    this.#expireIn(member, within);
   }
 
   #expireIn(member: Member, delay: Millis): void {

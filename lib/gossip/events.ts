@@ -108,7 +108,9 @@ export type Event =
   | { kind: 'found'; peer: PeerId; offers: Offer[]; last: boolean; aside?: boolean }
   | { kind: 'timer'; timer: Timer }
   /** Announce again at once. */
-  | { kind: 'interfaces-changed' };
+  | { kind: 'interfaces-changed' }
+  /** A person wants to know how things are: ask everybody now, and try again at once what waits for its time. */
+  | { kind: 'refresh' };
 
 /** A pull as the driver sends it: the number of the request is the driver's own. */
 export type Pull = Omit<MessageOf<'P'>, 'number'>;

@@ -92,6 +92,11 @@ export class Gossip {
     return { rejected: this.#heads.rejected, skipped: this.#heads.skipped };
   }
 
+  /** Whether anything is being pulled, or waits for its turn. */
+  get isPulling(): boolean {
+    return this.#pulls.isBusy;
+  }
+
   /** Live peers, oneself first; a one-shot is not among them. */
   peers(): PeerInfo[] {
     const all = this.#context.settings.passive ? [] : [this.#self()];
@@ -211,7 +216,19 @@ export class Gossip {
       case 'interfaces-changed':
         this.#announcer.start();
         break;
+      case 'refresh':
+        this.#refresh();
+        break;
     }
+  }
+
+  #refresh(): void {
+    this.#announcer.start();
+    this.#links.hurry();
+    this.#pulls.hurry();
+    if (this.#context.settings.passive) return;
+    // Those whom datagrams reach are asked just now; of the others their connections tell.
+    for (const member of this.#circle.live()) if (this.#links.isHeard(member)) this.#circle.doubt(member);
   }
 
   #timer(timer: Timer): void {

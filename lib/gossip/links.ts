@@ -20,6 +20,8 @@ import { backoff, DEAF } from './pace.js';
 
 /** One whose connection broke is dialled within so long, at least and at most: that nobody listens there any more is soon known. */
 const REDIAL: [Millis, Millis] = [100, 300];
+/** Those that are to be dialled at once are, within so long. */
+const HURRY: Millis = 200;
 const DIAL_FIRST: Millis = 1000;
 const DIAL_MOST: Millis = 30_000;
 /** A dial that nothing came of counts as failed. */
@@ -125,6 +127,12 @@ export class Links {
   /** A peer is gone: what it was told over its link no longer says that the link is good. */
   gone(member: Member): void {
     if (this.#isMissed(member)) this.#dialLater(member);
+  }
+
+  /** Tries at once whom it would try later. */
+  hurry(): void {
+    const { now, random } = this.#context;
+    for (const [peer, dial] of this.#dials) if (dial.until <= now) this.#retry(peer, dial, HURRY * random());
   }
 
   dialFailed(peer: PeerId): void {

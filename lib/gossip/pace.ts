@@ -54,6 +54,11 @@ export function answerDelay(peers: number, random: Random): Millis {
   return random() * Math.min(500, peers * 2);
 }
 
+/** Within this an answer to a question that everyone heard is here: asked twice, as ever, and the answers spread. */
+export function doubtDelay(peers: number): Millis {
+  return 500 + Math.min(2000, 20 * peers);
+}
+
 /** Doubling from `first` to at most `most`. @param attempt 0 for the first */
 export function backoff(attempt: number, first: Millis, most: Millis): Millis {
   return Math.min(most, first * 2 ** Math.min(attempt, 20));

@@ -164,6 +164,20 @@ export class Pulls {
     else this.#fail(writer, want);
   }
 
+  /** Pulls at once what waits after a failure. */
+  hurry(): void {
+    for (const [writer, want] of this.#wants) {
+      if (want.active || want.dueAt < 0 || want.notBefore <= this.#context.now) continue;
+      want.notBefore = 0;
+      this.#schedule(writer, want, pullDelay(this.#circle.size, this.#context.random));
+    }
+  }
+
+  /** Whether anything is being pulled, or waits for its turn. */
+  get isBusy(): boolean {
+    return this.#running > 0 || this.#waiting.size > 0;
+  }
+
   /** A peer is gone: nothing more of it, nothing more from it. */
   gone(peer: PeerId): void {
     const own = this.#wants.get(peer);

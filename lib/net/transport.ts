@@ -8,7 +8,7 @@
 import { connect, createServer, type Socket } from 'node:net';
 import { connect as connectTls, createSecureContext, type TLSSocket, TLSSocket as TlsStream } from 'node:tls';
 import { type Endpoint, formatEndpoint } from '../endpoint.js';
-import { HearsayError } from '../errors.js';
+import { HearsayError, reasonOf } from '../errors.js';
 import type { GroupKeys } from './group-keys.js';
 
 /** A listening socket. */
@@ -183,7 +183,9 @@ export function tlsTransport(group: GroupKeys): Transport {
         }
         // A host without IPv6.
         return await listenOn(port, '0.0.0.0', onSocket).catch((second: Error) => {
-          throw new HearsayError('port-taken', `TCP port ${port} cannot be used: ${second.message}`, { cause: second });
+          throw new HearsayError('port-taken', `TCP port ${port} cannot be used: ${reasonOf(second)}`, {
+            cause: second,
+          });
         });
       }
     },

@@ -164,15 +164,15 @@ export class Catalogue {
   }
 
   /**
-   * Shares one thing more. Resolves when it is watched; its scan goes on behind.
+   * Shares one thing more. Resolves when it is watched; its scan goes on behind, to be waited for by `scanned`.
    * @throws HearsayError `usage` where its name is taken
    */
-  async add(spec: ShareSpec): Promise<void> {
+  async add(spec: ShareSpec): Promise<{ scanned: Promise<void> }> {
     checkNames([...this.#shares.values(), spec]);
     const share = this.#enter(spec);
-    if (!this.#started || this.#stopped) return;
+    if (!this.#started || this.#stopped) return { scanned: this.scanned };
     const scan = await this.#begin(share);
-    void scan();
+    return { scanned: scan().then(() => this.#changes.flush()) };
   }
 
   /**
@@ -198,8 +198,9 @@ export class Catalogue {
     });
   }
 
+  /** What is shared, but for what is hidden. */
   shares(): ShareState[] {
-    return [...this.#shares.values()].map((share) => ({ ...share }));
+    return [...this.#shares.values()].filter(({ hidden }) => !hidden).map((share) => ({ ...share }));
   }
 
   /** The file offered under a path on the wire. */

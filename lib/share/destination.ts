@@ -14,7 +14,9 @@ export type Naming =
   /** `a/b/`: `folder` is `a/b`, and what is in it goes to `b/...`. */
   | { kind: 'folder'; folder: string }
   /** A pattern: `fixed` is its part without wildcards, and what it matches goes by the path below that. */
-  | { kind: 'pattern'; fixed: string };
+  | { kind: 'pattern'; fixed: string }
+  /** It goes to this path, whatever its own is. */
+  | { kind: 'as'; path: string };
 
 /** A thing to be fetched. */
 export interface Wanted {
@@ -75,6 +77,7 @@ export async function lookAtDest(to: string): Promise<Dest> {
 
 function relativeOf({ path, naming }: Wanted): string {
   const name = path.slice(path.lastIndexOf('/') + 1);
+  if (naming.kind === 'as') return naming.path;
   if (naming.kind === 'file') return name;
   const above = naming.kind === 'folder' ? naming.folder.split('/').slice(0, -1).join('/') : naming.fixed;
   if (above === '') return path;
@@ -88,7 +91,8 @@ function relativeOf({ path, naming }: Wanted): string {
  */
 export function resolveTargets<W extends Wanted>(wanted: readonly W[], dest: Dest): Target<W>[] {
   const one = new Map(wanted.map((w) => [`${w.path}\0${w.id}`, w]));
-  const single = one.size === 1 && !wanted[0].folder && wanted.every((w) => w.naming.kind !== 'folder');
+  const isOwn = (w: W) => w.naming.kind !== 'folder' && w.naming.kind !== 'as';
+  const single = one.size === 1 && !wanted[0].folder && wanted.every(isOwn);
   if (!dest.asFolder && dest.kind !== 'folder' && single) {
     return [{ wanted: wanted[0], root: dirname(dest.path), relative: basename(dest.path) }];
   }

@@ -13,6 +13,8 @@ export interface ShareSpec {
   only?: readonly string[];
   /** Patterns of files and folders that are not. */
   exclude?: readonly string[];
+  /** Not listed among the shares, and offered at once, however young: what is being sent. */
+  hidden?: true;
 }
 
 /** A share and what is offered of it. */

@@ -1,5 +1,5 @@
 import { realpath, stat } from 'node:fs/promises';
-import { HearsayError } from '../errors.js';
+import { HearsayError, reasonOf } from '../errors.js';
 import { printable } from '../names.js';
 import type { Found } from './scan.js';
 import { changedAt, fileKind, mtimeOf, signatureOf } from './signature.js';
@@ -18,7 +18,7 @@ export function troubleOf(path: string, thrown: unknown): HearsayError {
   if (thrown instanceof HearsayError) return thrown;
   const code = (thrown as NodeJS.ErrnoException).code ?? String(thrown);
   const kind = GONE.includes(code) ? 'not-found' : EXHAUSTED.includes(code) ? 'limit' : 'not-readable';
-  return new HearsayError(kind, `${printable(path)} (${code})`, { cause: thrown });
+  return new HearsayError(kind, `${printable(path)} (${reasonOf(thrown)})`, { cause: thrown });
 }
 
 /**

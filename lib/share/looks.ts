@@ -227,7 +227,9 @@ export class Looks {
       const same = known instanceof Entry && known.signature === signature && known.kind === one.kind;
       if (same) this.#settle.calm(path);
       if (known instanceof Entry) known.seen = number;
-      if (!same && this.#settle.see(path, signature, changed, now())) ready.push(one);
+      // What is hidden is wanted as it is now.
+      const isReady = () => share.hidden || this.#settle.see(path, signature, changed, now());
+      if (!same && isReady()) ready.push(one);
     }
     if (ready.length > 0) await this.#options.offer(share, ready, number);
     if (signal.aborted) return false;
@@ -238,7 +240,7 @@ export class Looks {
       const folder = tree.folder(share, path, mtime, number);
       if (kind === 'hollow') tree.hide(folder);
       if (kind === 'hollow' || folder.children.size > 0 || folder.offered) this.#settle.calm(path);
-      else if (this.#settle.see(path, signature, changed, now())) tree.offer(folder);
+      else if (share.hidden || this.#settle.see(path, signature, changed, now())) tree.offer(folder);
     }
     return again;
   }

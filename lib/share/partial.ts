@@ -258,7 +258,13 @@ export class Partial {
     return new HearsayError('interrupted', `${this.#options.path}: the fetch has ended`);
   }
 
+  /** Why the lock is not ours: with the folder it is gone too. */
   #lostError(): HearsayError {
+    try {
+      this.#held.folder.check();
+    } catch (error) {
+      return diskError(error, this.target);
+    }
     return new HearsayError('busy', `${this.target}: another process went on with it while this one stood still`);
   }
 

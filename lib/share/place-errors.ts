@@ -1,5 +1,5 @@
 /** What the disk's own errors mean where a name is made. */
-import { asHearsayError, type Code, HearsayError } from '../errors.js';
+import { asHearsayError, type Code, HearsayError, reasonOf } from '../errors.js';
 
 /** Codes of the system that mean something particular where a name is made. */
 const MEANING: Record<string, Code> = {
@@ -27,6 +27,5 @@ export function diskError(thrown: unknown, file: string): HearsayError {
   const known = code === undefined ? undefined : MEANING[code];
   // Without a code of the system it is not the disk that speaks.
   const error = known ? new HearsayError(known, '') : asHearsayError(thrown, code ? 'not-writable' : 'failed');
-  const text = thrown instanceof Error ? thrown.message.replace(/, \w+( '.*)?$/s, '') : String(thrown);
-  return new HearsayError(error.code, `${file}: ${text}`, { cause: thrown });
+  return new HearsayError(error.code, `${file}: ${reasonOf(thrown)}`, { cause: thrown });
 }

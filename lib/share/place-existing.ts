@@ -34,7 +34,7 @@ export async function compareExisting(
 }
 
 /** The content id of a file, or undefined where it cannot be read as a file of this size. */
-async function idOfFile(held: Held, name: string, size: number): Promise<string | undefined> {
+export async function idOfFile(held: Held, name: string, size: number): Promise<string | undefined> {
   const hashes = new Uint8Array(chunkCount(size) * HASH_BYTES);
   let handle: FileHandle | undefined;
   try {

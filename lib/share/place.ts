@@ -36,6 +36,8 @@ export interface Spot {
 }
 
 export interface PlaceOptions {
+  /** The destination itself, where it was entered already: then this very folder, whatever its path leads to. */
+  base?: Folder | undefined;
   /** Whose rules for names hold; default this one's. */
   platform?: NodeJS.Platform;
   /** Name folders by their descriptors where that works (the default), rather than by their paths. */
@@ -158,6 +160,11 @@ export class Place {
   }
 
   async #makeRoot(): Promise<Folder> {
+    const { base } = this.#options;
+    if (base) {
+      base.check();
+      return this.#keep('', base);
+    }
     try {
       await makeFolders(this.root);
       return this.#keep('', this.#rootAt(await realpath(this.root)));

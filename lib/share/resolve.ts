@@ -5,7 +5,7 @@
  */
 import { access, constants, opendir, realpath, stat } from 'node:fs/promises';
 import { basename, resolve, sep } from 'node:path';
-import { HearsayError } from '../errors.js';
+import { HearsayError, reasonOf } from '../errors.js';
 import { ALLOWED_MAX, SHARES_MAX } from '../limits.js';
 import { printable, segmentFault } from '../names.js';
 import { Chosen } from './chosen.js';
@@ -49,7 +49,7 @@ export async function resolveShares(paths: readonly SharePath[], cwd: string, ma
 export async function resolveShare(one: SharePath, cwd: string, mayMiss = false): Promise<ShareSpec> {
   const { path: given, as, for: named, only, exclude } = typeof one === 'string' ? { path: one } : one;
   const path = resolve(cwd, given);
-  const isFile = await checkReadable(path, mayMiss);
+  const isFile = await checkReadable(path, 'share', mayMiss);
   const name = as ?? basename(path);
   const fault = segmentFault(name);
   if (fault) {
@@ -124,20 +124,25 @@ export function checkNames(specs: readonly ShareSpec[]): void {
   }
 }
 
-/** @returns whether it is one file */
-async function checkReadable(path: string, mayMiss: boolean): Promise<boolean> {
+/**
+ * Looks whether a file or folder is there and can be read.
+ * @param verb what is to be done with it, for the message
+ * @param mayMiss whether one that is not there passes
+ * @returns whether it is one file
+ * @throws HearsayError `no-such-path`, `not-readable`
+ */
+export async function checkReadable(path: string, verb: 'share' | 'send', mayMiss = false): Promise<boolean> {
   try {
     const stats = await stat(path);
     if (stats.isDirectory()) await (await opendir(path)).close();
     else if (stats.isFile()) await access(path, constants.R_OK);
-    else throw new HearsayError('not-readable', `cannot share ${printable(path)}: neither a file nor a folder`);
+    else throw new HearsayError('not-readable', `cannot ${verb} ${printable(path)}: neither a file nor a folder`);
     return stats.isFile();
   } catch (thrown) {
     if (thrown instanceof HearsayError) throw thrown;
     if (mayMiss) return false;
     const code = (thrown as NodeJS.ErrnoException).code;
-    const why = code === 'ENOENT' ? 'there is no such file or folder' : (code ?? String(thrown));
     const kind = code === 'ENOENT' || code === 'ENOTDIR' ? 'no-such-path' : 'not-readable';
-    throw new HearsayError(kind, `cannot share ${printable(path)}: ${why}`, { cause: thrown });
+    throw new HearsayError(kind, `cannot ${verb} ${printable(path)}: ${reasonOf(thrown)}`, { cause: thrown });
   }
 }

@@ -14,6 +14,7 @@ import {
   statSync,
 } from 'node:fs';
 import { join, relative, sep } from 'node:path';
+import { reasonOf } from '../errors.js';
 import { FILE_SIZE_MAX, PATH_DEPTH_MAX, PATH_MAX } from '../limits.js';
 import { printable, segmentFault } from '../names.js';
 import { Chosen } from './chosen.js';
@@ -125,7 +126,7 @@ export class Scan {
         this.#look(path.slice(this.#job.name.length + 1));
       } catch (thrown) {
         if (thrown instanceof StopScan) throw thrown;
-        if (!isGone(thrown)) this.#sink.warn(`not shared: ${printable(this.#job.root)} (${codeOf(thrown)})`);
+        if (!isGone(thrown)) this.#sink.warn(`not shared: ${printable(this.#job.root)} (${reasonOf(thrown)})`);
       }
     }
   }
@@ -241,7 +242,7 @@ export class Scan {
       const real = place.real && { path: place.real.path, rules: place.real.rules.with(place.real.path, text) };
       return { ...place, rules: place.rules.with(place.path, text), real };
     } catch (thrown) {
-      const why = thrown instanceof RangeError ? thrown.message : `${IGNORE_FILE}: ${codeOf(thrown)}`;
+      const why = thrown instanceof RangeError ? thrown.message : `${IGNORE_FILE}: ${reasonOf(thrown)}`;
       this.#sink.warn(`not shared: ${printable(place.file)} (${why})`);
       return undefined;
     }
@@ -254,7 +255,7 @@ export class Scan {
     try {
       entries = readdirSync(place.file, { withFileTypes: true });
     } catch (thrown) {
-      if (!isGone(thrown)) this.#sink.warn(`not shared: ${printable(place.file)} (${codeOf(thrown)})`);
+      if (!isGone(thrown)) this.#sink.warn(`not shared: ${printable(place.file)} (${reasonOf(thrown)})`);
       return;
     }
     if (entries.some((entry) => entry.name.includes('\ufffd'))) entries = this.#decodable(place, entries);
@@ -301,7 +302,7 @@ export class Scan {
       }
     } catch (thrown) {
       if (thrown instanceof StopScan) throw thrown;
-      if (!isGone(thrown)) this.#sink.warn(`not shared: ${printable(file)} (${codeOf(thrown)})`);
+      if (!isGone(thrown)) this.#sink.warn(`not shared: ${printable(file)} (${reasonOf(thrown)})`);
     }
   }
 

@@ -5,7 +5,7 @@
  */
 import { createHash, createHmac, hkdfSync, randomInt, scrypt } from 'node:crypto';
 import { open } from 'node:fs/promises';
-import { asHearsayError, type Code, HearsayError } from '../errors.js';
+import { type Code, HearsayError, reasonOf } from '../errors.js';
 import { SECRET_FILE_MAX, SECRET_MAX } from '../limits.js';
 import { printable } from '../names.js';
 
@@ -69,7 +69,7 @@ export async function readSecretFile(file: string, code: Code, where: string): P
   try {
     read = await beginning(file);
   } catch (thrown) {
-    throw fault(`it cannot be read: ${asHearsayError(thrown).message}`, thrown);
+    throw fault(`it cannot be read: ${reasonOf(thrown)}`, thrown);
   }
   if (read.data.length > SECRET_FILE_MAX) {
     throw fault(`it is longer than ${SECRET_FILE_MAX} bytes, so hardly a file with a secret`);

@@ -4,15 +4,24 @@
  */
 import { readFile } from 'node:fs/promises';
 import { homedir, hostname } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import envPaths from 'env-paths';
 import { parse, TomlError } from 'smol-toml';
 import { z } from 'zod';
-import { HearsayError } from '../errors.js';
+import { HearsayError, reasonOf } from '../errors.js';
 import { ALLOWED_MAX, NAME_MAX, PATTERN_MAX, PATTERNS_MAX } from '../limits.js';
 import { segmentFault } from '../names.js';
 import { parseGroup, parseHostPort } from './address.js';
+import {
+  DAYS_EXPECTED,
+  HOURS_EXPECTED,
+  type LimitRule,
+  parseDays,
+  parseHours,
+  parseRate,
+  RATE_EXPECTED,
+} from './rates.js';
 import { cleanSecret, type GivenSecret, readSecretFile } from './secret.js';
 
 /** Something to share, and how to call it. */
@@ -28,6 +37,9 @@ export interface SharedPath {
   /** Patterns of files and folders of it that are not. */
   exclude?: string[];
 }
+
+/** What becomes of what another wants to send here. */
+export type InboxRule = 'ask' | 'accept' | 'refuse';
 
 export interface Settings {
   /** What people call this peer. */
@@ -63,6 +75,20 @@ export interface Settings {
   sharesGiven: boolean;
   /** Whether this peer only serves, and fetches nothing. */
   'seed-only': boolean;
+  /** Whether what it fetched for somebody goes on being served. */
+  seed: boolean;
+  /** Large files, and batches of small ones, fetched at a time. */
+  transfers: number;
+  /** What becomes of what others send here; for some peers, by name or id, another. */
+  inbox: InboxRule;
+  'inbox-rules': Record<string, InboxRule>;
+  /** Where it goes, absolute. */
+  'inbox-folder': string;
+  /** Of all that it sends, and fetches; see parseRate. */
+  'limit-up': string | number;
+  'limit-down': string | number;
+  /** Other limits at some hours: the first that fits holds. */
+  limit: LimitRule[];
 }
 
 /** Options of the command line or the library; numbers may be the text that a person typed. */
@@ -87,6 +113,13 @@ export interface Flags {
   relay?: boolean | undefined;
   share?: readonly (string | GivenShare)[] | undefined;
   'seed-only'?: boolean | undefined;
+  seed?: boolean | undefined;
+  transfers?: string | number | undefined;
+  inbox?: string | undefined;
+  'inbox-rules'?: Record<string, string> | undefined;
+  'inbox-folder'?: string | undefined;
+  'limit-up'?: string | number | undefined;
+  'limit-down'?: string | number | undefined;
 }
 
 interface GivenShare {
@@ -117,12 +150,16 @@ const parses = (what: (text: string) => unknown) => (text: string) => {
   }
 };
 const isStore = (text: string) => text === '' || (/^rediss?:\/\/./.test(text) && URL.canParse(text));
+const rate = z.union([z.string(), z.number()]).refine((given) => parses(parseRate)(`${given}`));
 const seconds = (min: number, max: number) => z.number().min(min).max(max);
 // Control characters would spoil every line that the name is printed in.
 const nameText = z.string().refine((text) => Buffer.byteLength(text) <= NAME_MAX && !/\p{Cc}/u.test(text));
 const shareAs = z.string().refine((text) => segmentFault(text) === undefined);
 const patterns = z.array(z.string().min(1).max(PATTERN_MAX)).min(1).max(PATTERNS_MAX);
 const shareFor = z.array(nameText.min(1)).min(1).max(ALLOWED_MAX);
+
+const inboxRule = z.enum(['ask', 'accept', 'refuse']);
+const INBOX_EXPECTED = '"ask", "accept" or "refuse"';
 
 /** Each setting: its check, and what it should be, in words. */
 const KEYS = {
@@ -156,6 +193,27 @@ const KEYS = {
     'a list of paths, or of { path = "...", as = "NAME", for = ["PEER"], only = ["PATTERN"], exclude = ["PATTERN"] }',
   ],
   'seed-only': [z.boolean(), 'true or false'],
+  seed: [z.boolean(), 'true or false'],
+  transfers: [z.int().min(1).max(100), 'a whole number from 1 to 100'],
+  inbox: [inboxRule, INBOX_EXPECTED],
+  'inbox-rules': [
+    z.record(nameText.min(1), inboxRule).refine((rules) => Object.keys(rules).length <= ALLOWED_MAX),
+    `at most ${ALLOWED_MAX} of "PEER" = ${INBOX_EXPECTED}`,
+  ],
+  'inbox-folder': [z.string(), 'the path of a folder'],
+  'limit-up': [rate, RATE_EXPECTED],
+  'limit-down': [rate, RATE_EXPECTED],
+  limit: [
+    z.array(
+      z.strictObject({
+        hours: z.string().refine(parses(parseHours)),
+        days: z.string().refine(parses(parseDays)).optional(),
+        up: rate.optional(),
+        down: rate.optional(),
+      }),
+    ),
+    `a list of { hours, days, up, down }: ${HOURS_EXPECTED}; ${DAYS_EXPECTED}, or none for every day; ${RATE_EXPECTED}`,
+  ],
 } as const satisfies Record<string, readonly [z.ZodType, string]>;
 
 type Key = keyof typeof KEYS;
@@ -190,9 +248,8 @@ async function readLayer(file: string, optional: boolean): Promise<Layer> {
   try {
     text = await readFile(file, 'utf8');
   } catch (thrown) {
-    const { code, message } = thrown as NodeJS.ErrnoException;
-    if (optional && code === 'ENOENT') return {};
-    throw new HearsayError('config', `the config file ${file} cannot be read: ${message}`, { cause: thrown });
+    if (optional && (thrown as NodeJS.ErrnoException).code === 'ENOENT') return {};
+    throw new HearsayError('config', `the config file ${file} cannot be read: ${reasonOf(thrown)}`, { cause: thrown });
   }
   let values: Record<string, unknown>;
   try {
@@ -204,6 +261,7 @@ async function readLayer(file: string, optional: boolean): Promise<Layer> {
   }
   const layer = check(values, (key, what) => new HearsayError('config', `${file}: ${key}: ${what}`));
   if (layer.state) layer.state = fromFile(file, layer.state);
+  if (layer['inbox-folder']) layer['inbox-folder'] = fromFile(file, layer['inbox-folder']);
   if (layer['secret-file']) layer['secret-file'] = fromFile(file, layer['secret-file']);
   if (layer.share) {
     layer.share = layer.share.map((item) =>
@@ -223,7 +281,7 @@ function flagLayer(flags: Flags): Layer {
   for (const [key, value] of Object.entries(flags)) {
     if (isKey(key) && value !== undefined) values[key] = value;
   }
-  for (const key of ['port', 'wait', 'timeout', 'rescan'] as const) {
+  for (const key of ['port', 'wait', 'timeout', 'rescan', 'transfers'] as const) {
     const value = flags[key];
     if (value !== undefined) values[key] = typed(value);
   }
@@ -258,6 +316,12 @@ async function secretOf(
   return configured === '' ? undefined : readSecretFile(configured, 'config', 'secret-file');
 }
 
+/** Where people look for what came: among their downloads. */
+function inboxFolder(env: SettingsSource['env']): string {
+  const said = env?.XDG_DOWNLOAD_DIR;
+  return join(said !== undefined && isAbsolute(said) ? said : join(homedir(), 'Downloads'), 'hearsay');
+}
+
 /** This machine's name, as short as people say it and as long as a heartbeat can carry. */
 function machineName(): string {
   const label = hostname()
@@ -289,11 +353,19 @@ export async function loadSettings(source: SettingsSource = {}): Promise<Setting
   const { 'secret-file': secretFile, ...all } = { ...defaults, ...given };
   return {
     ...all,
+    // An option holds at all hours.
+    limit: all.limit.map(({ hours, days, up, down }) => ({
+      hours,
+      ...(days === undefined ? {} : { days }),
+      ...(up === undefined || flags['limit-up'] !== undefined ? {} : { up }),
+      ...(down === undefined || flags['limit-down'] !== undefined ? {} : { down }),
+    })),
     secret: await secretOf(flags, env, secretFile),
     name: all.name || machineName(),
     port: given.port,
     defaultPort: defaults.port,
     state: all.state === '' ? folders.data : resolve(all.state),
+    'inbox-folder': all['inbox-folder'] === '' ? inboxFolder(env) : resolve(all['inbox-folder']),
     share: all.share.map((item) => {
       const { path, as, for: whose, only, exclude } = typeof item === 'string' ? { path: item } : item;
       return {

@@ -1,19 +1,20 @@
 /**
  * The state folder: who this peer is, and how often it has started.
  *
- * Owns `identity.json`, `epoch.json`, `group.json`, `known.json` and `shares.json`. Always true: a file is replaced whole or not at all; what is damaged is set
+ * Owns `identity.json`, `epoch.json`, `group.json`, `known.json`, `shares.json`, `transfers.json` and what lies in `transfers`. Always true: a file is replaced whole or not at all; what is damaged is set
  * aside under another name, never wiped. Called by the peer when it starts; any number of one-shots read beside it.
  */
 import { randomBytes } from 'node:crypto';
-import { chmod, link, readFile, rename, stat, unlink, writeFile } from 'node:fs/promises';
+import { chmod, link, readdir, readFile, rename, stat, unlink, writeFile } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
 import { z } from 'zod';
-import { asHearsayError, HearsayError } from '../errors.js';
+import { asHearsayError, HearsayError, reasonOf } from '../errors.js';
 import { isPeerId } from '../ids.js';
 import { KNOWN_MAX, SHARES_MAX } from '../limits.js';
 import { segmentFault } from '../names.js';
 import type { ShareSpec } from './entry.js';
 import { makeFolders } from './folders.js';
+import { type KeptJobs, type KeptTargets, keptJobs, keptTargets } from './kept-jobs.js';
 import type { Tie } from './known.js';
 
 const identitySchema = z.strictObject({ born: z.int().min(0), key: z.string() });
@@ -76,7 +77,7 @@ export class StateFolder {
       await makeFolders(path, 0o700);
     } catch (thrown) {
       const error = asHearsayError(thrown, 'not-writable');
-      throw new HearsayError(error.code, `the state folder ${path} cannot be made: ${error.message}`, {
+      throw new HearsayError(error.code, `the state folder ${path} cannot be made: ${reasonOf(thrown)}`, {
         cause: thrown,
       });
     }
@@ -163,6 +164,35 @@ export class StateFolder {
     await this.#write('shares.json', { shares }, false);
   }
 
+  /** The transfers that this peer was asked for. What is left of others that are not among them is removed. */
+  async transfers(): Promise<KeptJobs> {
+    const stored = (await this.#read('transfers.json', keptJobs, () => true)) ?? { next: 1, jobs: [] };
+    const live = new Set(stored.jobs.filter(({ get }) => get).map(({ number }) => `${number}.json`));
+    const folder = join(this.path, 'transfers');
+    const there = await readdir(folder).catch(() => []);
+    const old = there.filter((name) => /^\d+\.json(\.[0-9a-f]{12})?$/.test(name) && !live.has(name));
+    await Promise.all(old.map((name) => unlink(join(folder, name)).catch(() => {})));
+    return stored;
+  }
+
+  async saveTransfers(jobs: KeptJobs): Promise<void> {
+    await this.#write('transfers.json', jobs, false);
+  }
+
+  /** What one of them fetches; undefined where that is lost. */
+  targets(number: number): Promise<KeptTargets | undefined> {
+    return this.#read(join('transfers', `${number}.json`), keptTargets, () => true);
+  }
+
+  async saveTargets(number: number, targets: KeptTargets): Promise<void> {
+    await makeFolders(join(this.path, 'transfers'), 0o700);
+    await this.#write(join('transfers', `${number}.json`), targets, false);
+  }
+
+  async dropTargets(number: number): Promise<void> {
+    await unlink(join(this.path, 'transfers', `${number}.json`)).catch(() => {});
+  }
+
   async #read<T>(name: string, schema: z.ZodType<T>, valid: (value: T) => boolean): Promise<T | undefined> {
     const file = join(this.path, name);
     let text: string;
@@ -170,7 +200,7 @@ export class StateFolder {
       text = await readFile(file, 'utf8');
     } catch (thrown) {
       if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-      throw new HearsayError('not-readable', `${file} cannot be read: ${asHearsayError(thrown).message}`);
+      throw new HearsayError('not-readable', `${file} cannot be read: ${reasonOf(thrown)}`);
     }
     try {
       const value = schema.parse(JSON.parse(text));
@@ -206,7 +236,7 @@ export class StateFolder {
       }
     } catch (thrown) {
       const error = asHearsayError(thrown, 'not-writable');
-      throw new HearsayError(error.code, `${file} cannot be written: ${error.message}`, { cause: thrown });
+      throw new HearsayError(error.code, `${file} cannot be written: ${reasonOf(thrown)}`, { cause: thrown });
     } finally {
       await unlink(temporary).catch(() => {});
     }

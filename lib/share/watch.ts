@@ -8,6 +8,7 @@ import { type FSWatcher, watch } from 'node:fs';
 import { realpath, stat, statfs } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import type { AsyncSubscription } from '@parcel/watcher';
+import { reasonOf } from '../errors.js';
 import { printable } from '../names.js';
 import { fileOf, type ShareSpec } from './entry.js';
 import { identityOf, signatureOf } from './signature.js';
@@ -151,8 +152,7 @@ export class ShareWatch {
       const isMount = !isFile && above !== real && (await stat(above, { bigint: true })).dev !== stats.dev;
       return { isFile, state, isMount };
     } catch (thrown) {
-      const code = (thrown as NodeJS.ErrnoException).code ?? String(thrown);
-      return { why: code === 'ENOENT' || code === 'ENOTDIR' ? 'there is no such file or folder' : code };
+      return { why: reasonOf(thrown) };
     }
   }
 

@@ -42,6 +42,8 @@ export type ClientEvent =
   | { kind: 'dial-failed'; tracker: PeerId; code: Code; message: string }
   /** Where this peer listens has changed. */
   | { kind: 'listening'; addresses: readonly string[] }
+  /** A person wants to know how things are: speak to each now. */
+  | { kind: 'refresh' }
   | { kind: 'timer' };
 
 export type ClientEffect =

@@ -167,6 +167,11 @@ export class Client {
           if (tracker.registered && !tracker.asked) tracker.dueAt = this.#now;
         }
         break;
+      case 'refresh':
+        for (const tracker of this.#trackers.values()) {
+          if (!tracker.asked && !tracker.isDialling) tracker.dueAt = this.#now;
+        }
+        break;
       case 'timer':
         this.#timerAt = Number.POSITIVE_INFINITY;
         break;

@@ -1,13 +1,14 @@
 /**
  * The receiving side of many small files: which to ask of whom, many to a request.
  *
- * Owns the state of each file of the batch, by its place in the list. Always true: a file waits, is asked of one source (of some
+ * Owns the state of each file of the batch, by its place in the list. Always true: nothing is asked for without leave; a file waits, is asked of one source (of some
  * where the one before was silent), or is settled (here, or failed with the last reason). Called by the driver of a fetch.
  */
 import type { Millis } from '../clock.js';
 import type { Code } from '../errors.js';
 import type { PeerId } from '../ids.js';
-import { SMALL_BATCH_MAX } from '../limits.js';
+import { BLOCK, SMALL_BATCH_MAX } from '../limits.js';
+import { FREE, type Leave } from './limit.js';
 import { Rto } from './rto.js';
 
 export type BatchEvent =
@@ -28,8 +29,9 @@ export type BatchEffect =
   | { kind: 'complete' }
   | { kind: 'timer'; at: Millis };
 
-/** Bytes asked for in one request, beyond which no further file joins it. */
+/** Bytes asked for in one request, beyond which no further file joins it; under a limit, that it does not pass with several. */
 const REQUEST_BYTES = 1 << 20;
+const REQUEST_BYTES_LIMITED = BLOCK;
 /** Requests open to one source: while one is answered the next is on its way. */
 const REQUESTS = 3;
 /** The same where they are small, as when others fail one file after another: far below what a source takes. */
@@ -107,11 +109,14 @@ export class Batch {
   readonly #lacking = new Map<PeerId, number>();
   readonly #sources = new Map<PeerId, Source>();
   readonly #gone = new Set<PeerId>();
+  readonly #leave: Leave;
   #left: number;
   #done = false;
 
-  constructor(files: readonly BatchFile[]) {
+  /** @param leave what the limits on what arrives allow */
+  constructor(files: readonly BatchFile[], leave: Leave = FREE) {
     this.#files = files;
+    this.#leave = leave;
     this.#left = files.length;
     this.#waiting = new Uint8Array(files.length).fill(1);
     this.#over = new Uint8Array(files.length);
@@ -128,6 +133,13 @@ export class Batch {
   /** Peers that offer any of the files. */
   get peers(): PeerId[] {
     return [...this.#lists.keys()];
+  }
+
+  /** Files that are asked for and not settled. */
+  get awaited(): number {
+    let n = 0;
+    for (const { asked } of this.#sources.values()) n += asked.size;
+    return n;
   }
 
   get left(): number {
@@ -261,6 +273,7 @@ export class Batch {
   #lost(peer: PeerId): void {
     const source = this.#sources.get(peer);
     this.#sources.delete(peer);
+    this.#leave.give(this.#bytesOf(source?.asked.files() ?? []));
     for (const file of source?.asked.files() ?? []) {
       this.#waiting[file] = 1;
       const tried = this.#tried.get(file);
@@ -274,6 +287,7 @@ export class Batch {
     this.#gone.add(peer);
     const source = this.#sources.get(peer);
     this.#sources.delete(peer);
+    this.#leave.give(this.#bytesOf(source?.asked.files() ?? []));
     for (const file of source?.asked.files() ?? []) this.#again(file, peer, code, out);
     // What waited for this source goes to those who may not have it in their lists any more, or has nobody left.
     for (const file of this.#lists.get(peer) ?? []) {
@@ -302,21 +316,43 @@ export class Batch {
       const list = this.#lists.get(source.peer) ?? [];
       const { asked } = source;
       while (asked.size < (REQUESTS - 1) * SMALL_BATCH_MAX + 1 && asked.open < OPEN_MAX && list.length > 0) {
-        const files: number[] = [];
-        let bytes = 0;
-        while (list.length > 0 && files.length < SMALL_BATCH_MAX && bytes < REQUEST_BYTES) {
-          const file = list.pop()!;
-          if (!this.#waiting[file]) continue;
-          this.#waiting[file] = 0;
-          files.push(file);
-          bytes += this.#files[file].size;
-        }
+        const files = this.#take(list);
         if (files.length === 0) break;
+        if (!this.#leave.take(this.#bytesOf(files))) {
+          // They wait on, for whoever is asked when there is leave.
+          for (const file of files.reverse()) {
+            this.#waiting[file] = 1;
+            list.push(file);
+          }
+          return;
+        }
         if (asked.size === 0) source.heard = now;
         asked.add(files, now);
         out.push({ kind: 'request', peer: source.peer, files });
       }
     }
+  }
+
+  /** Files for one request, from a list's end. */
+  #take(list: number[]): number[] {
+    const { isFree } = this.#leave;
+    const files: number[] = [];
+    let bytes = 0;
+    while (list.length > 0 && files.length < SMALL_BATCH_MAX && bytes < REQUEST_BYTES) {
+      const file = list[list.length - 1];
+      const { size } = this.#files[file];
+      if (!isFree && files.length > 0 && bytes + size > REQUEST_BYTES_LIMITED) break;
+      list.pop();
+      if (!this.#waiting[file]) continue;
+      this.#waiting[file] = 0;
+      files.push(file);
+      bytes += size;
+    }
+    return files;
+  }
+
+  #bytesOf(files: readonly number[]): number {
+    return files.reduce((sum, file) => sum + this.#files[file].size, 0);
   }
 
   #deadline(): Millis | undefined {

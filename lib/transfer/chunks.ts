@@ -68,6 +68,12 @@ export class Chunks {
     return this.#holders[chunk];
   }
 
+  /** Whether a chunk that is missing is held by no source. */
+  get isOrphaned(): boolean {
+    for (let i = this.#lowest; i < this.count; i++) if (this.#states[i] === 0 && this.#holders[i] === 0) return true;
+    return false;
+  }
+
   /**
    * Picks the chunk to ask a source for: the rarest that is missing and that it has; of equally rare ones a random one,
    * so that receivers of one content fetch different chunks and exchange them (Cohen, "Incentives Build Robustness in

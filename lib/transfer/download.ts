@@ -3,7 +3,8 @@
  *
  * Owns the chunks' states, the sources and what is in flight to each. Always true: a block in flight belongs to an active
  * chunk; a source's death or stall gives back all that it held in one call; a chunk is `have` only after the driver said
- * that it was verified and written. Called by the driver of a fetch, which carries out the effects in their order.
+ * that it was verified and written; under a limit a block is asked for only with leave, and time begins to count for its source
+ * when it is asked for, so that waiting for leave is nobody's silence. Called by the driver of a fetch, which carries out the effects in their order.
  */
 import { Bits } from '../bits.js';
 import type { Millis, Random } from '../clock.js';
@@ -12,6 +13,7 @@ import type { PeerId } from '../ids.js';
 import { ASSEMBLY_MAX, BLOCK } from '../limits.js';
 import { Chunks } from './chunks.js';
 import { chunkCount, chunkLength, chunkSizeOf } from './content.js';
+import { FREE, type Leave } from './limit.js';
 import { Rto } from './rto.js';
 
 export type DownloadEvent =
@@ -61,6 +63,8 @@ interface Source {
   rto: Rto;
   /** Blocks asked for and not here, in the order of asking: when, how often, and the how manieth asked of this source. */
   inFlight: Map<number, { at: Millis; tries: number; turn: number }>;
+  /** Blocks that it is to be asked for, once there is leave, in their order. */
+  pending: Set<number>;
   /** Blocks asked for so far, and the latest of them that came. */
   turns: number;
   cameTurn: number;
@@ -107,19 +111,30 @@ export class Download {
   /** Counts all that may give a source something to be asked for. */
   #news = 0;
   readonly #activeMax: () => number;
+  readonly #leave: Leave;
+  /** Whether there was a limit lately, so that some may wait for leave. */
+  #isLimited = false;
   #swarm = false;
   #done = false;
 
   /**
    * @param have chunks that are here and verified already
    * @param assembly bytes of chunks that may be put together at a time, as things are; at least four chunks are
+   * @param leave what the limits on what arrives allow
    */
-  constructor(size: number, random: Random, have?: Bits, assembly: () => number = () => ASSEMBLY_MAX) {
+  constructor(
+    size: number,
+    random: Random,
+    have?: Bits,
+    assembly: () => number = () => ASSEMBLY_MAX,
+    leave: Leave = FREE,
+  ) {
     this.size = size;
     this.chunkSize = chunkSizeOf(size);
     this.chunks = new Chunks(chunkCount(size));
     this.#perChunk = Math.max(1, this.chunkSize / BLOCK);
     this.#random = random;
+    this.#leave = leave;
     this.#activeMax = () => Math.max(4, Math.floor(assembly() / this.chunkSize));
     if (have) for (let i = 0; i < this.chunks.count; i++) if (have.has(i)) this.chunks.set(i, 'have');
   }
@@ -133,6 +148,15 @@ export class Download {
   get working(): number {
     let n = 0;
     for (const source of this.#sources.values()) if (!source.stalled) n++;
+    return n;
+  }
+
+  /** Blocks that are asked for and not here. @param peer of this source alone */
+  awaited(peer?: PeerId): number {
+    let n = 0;
+    for (const source of this.#sources.values()) {
+      if (peer === undefined || source.peer === peer) n += source.inFlight.size;
+    }
     return n;
   }
 
@@ -153,6 +177,17 @@ export class Download {
     this.#swarm = on;
   }
 
+  /**
+   * Which chunks of a source are rather left to other receivers, who will have them to give soon: those are asked of it only when
+   * there is nothing else that it could give.
+   */
+  yields: ((source: PeerId, chunk: number) => boolean) | undefined;
+
+  /** Whether something that is lacking is held by no source. */
+  get isOrphaned(): boolean {
+    return this.chunks.isOrphaned;
+  }
+
   handle(event: DownloadEvent, now: Millis): DownloadEffect[] {
     const out: DownloadEffect[] = [];
     switch (event.kind) {
@@ -160,7 +195,9 @@ export class Download {
         this.#addSource(event.peer, event.have, now);
         break;
       case 'source-has':
-        this.#sourceHas(event.peer, event.chunks);
+        // None is the word of one that a limit holds up.
+        if (event.chunks.length === 0) this.#heard(event.peer, now);
+        else this.#sourceHas(event.peer, event.chunks);
         break;
       case 'source-gone':
         this.#removeSource(event.peer, out);
@@ -168,11 +205,9 @@ export class Download {
       case 'block':
         this.#block(event.peer, event.block, event.bytes, now, out);
         break;
-      case 'heard': {
-        const source = this.#sources.get(event.peer);
-        if (source && source.inFlight.size > 0) source.heard = now;
+      case 'heard':
+        this.#heard(event.peer, now);
         break;
-      }
       case 'checked':
         this.#checked(event.chunk, event.ok, out);
         break;
@@ -198,6 +233,11 @@ export class Download {
     return this.handle({ kind: 'timer' }, now);
   }
 
+  #heard(peer: PeerId, now: Millis): void {
+    const source = this.#sources.get(peer);
+    if (source && source.inFlight.size > 0) source.heard = now;
+  }
+
   #addSource(peer: PeerId, have: Uint8Array | undefined, now: Millis): void {
     if (this.#sources.has(peer)) return;
     const bits = have && new Bits(this.chunks.count, have);
@@ -206,6 +246,7 @@ export class Download {
       have: bits?.isFull ? undefined : bits,
       rto: new Rto(),
       inFlight: new Map(),
+      pending: new Set(),
       turns: 0,
       cameTurn: 0,
       strikes: 0,
@@ -244,7 +285,8 @@ export class Download {
 
   /** A source gives back all that it was asked for: its chunks go to its helper, or are missing again. */
   #giveBack(source: Source, out: DownloadEffect[]): void {
-    source.inFlight.clear();
+    for (const block of [...source.inFlight.keys()]) this.#giveUp(source, block);
+    source.pending.clear();
     for (const active of [...this.#active.values()]) {
       if (active.helper === source.peer) active.helper = undefined;
       if (active.owner !== source.peer) continue;
@@ -278,6 +320,8 @@ export class Download {
       }
       this.#measure(source, bytes, now);
     }
+    // It came without leave, or that was given back.
+    else this.#leave.owe(bytes);
     const { chunk, length } = this.placeOf(block);
     const active = this.#active.get(chunk);
     // Only what was asked for, of a chunk still being put together, is kept: repeats and inventions are not.
@@ -290,6 +334,9 @@ export class Download {
       return;
     }
     if (!active.got.add(block - active.first)) return;
+    for (const other of [active.owner, active.helper]) {
+      if (other !== undefined) this.#sources.get(other)?.pending.delete(block);
+    }
     active.givers.add(peer);
     out.push({ kind: 'keep', block });
     if (!active.got.isFull) return;
@@ -303,8 +350,16 @@ export class Download {
   #endActive({ chunk, first, blocks }: Active): void {
     this.#active.delete(chunk);
     for (const source of this.#sources.values()) {
-      for (let block = first; block < first + blocks; block++) source.inFlight.delete(block);
+      for (let block = first; block < first + blocks; block++) {
+        this.#giveUp(source, block);
+        source.pending.delete(block);
+      }
     }
+  }
+
+  /** A block is not awaited from a source any more. Should it come all the same, it counts then. */
+  #giveUp(source: Source, block: number): void {
+    if (source.inFlight.delete(block)) this.#leave.give(this.placeOf(block).length);
   }
 
   /** Rate over some 100 ms or more of arrivals, smoothed. */
@@ -373,8 +428,14 @@ export class Download {
     return true;
   }
 
-  /** Fills every source's window. */
+  /** Fills every source's window, as far as there is leave. */
   #ask(now: Millis, out: DownloadEffect[]): void {
+    if (!this.#leave.isFree) {
+      this.#isLimited = true;
+      this.#askBit(now, out);
+      return;
+    }
+    if (this.#isLimited) this.#askPending(now, out);
     for (const source of this.#sources.values()) {
       if (source.stalled) continue;
       let room = this.#window(source) - source.inFlight.size;
@@ -387,11 +448,70 @@ export class Download {
     }
   }
 
+  /**
+   * Under a limit: block by block, as leave is given, what was begun before what is to be begun. A source that has asked goes
+   * behind the others, so that they take turns with the chunks.
+   */
+  #askBit(now: Millis, out: DownloadEffect[]): void {
+    for (let source = this.#nextToAsk(); source; source = this.#nextToAsk()) {
+      const [block] = source.pending;
+      if (!this.#leave.take(this.placeOf(block).length)) return;
+      this.#askOne(source, block, now, out);
+      if (source.pending.size > 0) continue;
+      this.#sources.delete(source.peer);
+      this.#sources.set(source.peer, source);
+    }
+  }
+
+  /** There is no limit any more: nothing waits. */
+  #askPending(now: Millis, out: DownloadEffect[]): void {
+    this.#isLimited = false;
+    for (const source of this.#sources.values()) {
+      for (const block of source.pending) this.#askOne(source, block, now, out);
+    }
+  }
+
+  #askOne(source: Source, block: number, now: Millis, out: DownloadEffect[]): void {
+    source.pending.delete(block);
+    this.#begins(source, now);
+    source.inFlight.set(block, { at: now, tries: 1, turn: ++source.turns });
+    const last = out.at(-1);
+    const follows = last?.kind === 'request' && last.peer === source.peer && last.block + last.count === block;
+    if (follows) last.count++;
+    else out.push({ kind: 'request', peer: source.peer, block, count: 1 });
+  }
+
+  /** A source with room in its window and a block that it is to be asked for. */
+  #nextToAsk(): Source | undefined {
+    const able = [...this.#sources.values()].filter((s) => !s.stalled && s.inFlight.size < this.#window(s));
+    const begun = able.find(({ pending }) => pending.size > 0);
+    if (begun) return begun;
+    return able.find((source) => {
+      const active = this.#begin(source) ?? this.#help(source);
+      if (!active) return false;
+      // A helper is asked for what its owner was not, before what it was.
+      const owner = this.#sources.get(active.owner);
+      const lacking = Array.from({ length: active.blocks }, (_, i) => i).filter((i) => !active.got.has(i));
+      const blocks = lacking.map((i) => active.first + i);
+      for (const block of blocks) if (!owner?.inFlight.has(block)) source.pending.add(block);
+      for (const block of blocks) source.pending.add(block);
+      if (owner !== source) for (const block of blocks) owner?.pending.delete(block);
+      return true;
+    });
+  }
+
+  #pick(source: Source): number | undefined {
+    const random = this.#swarm ? this.#random : undefined;
+    const { yields } = this;
+    const own = random && yields && this.chunks.pick((c) => !yields(source.peer, c) && this.#has(source, c), random);
+    return own ?? this.chunks.pick((c) => this.#has(source, c), random);
+  }
+
   #begin(source: Source): Active | undefined {
     if (this.#active.size + this.#checking.size >= this.#activeMax()) return undefined;
     // To look through all chunks takes long, and a source can make us look by every word it sends.
     if (source.barren === this.#news) return undefined;
-    const chunk = this.chunks.pick((c) => this.#has(source, c), this.#swarm ? this.#random : undefined);
+    const chunk = this.#pick(source);
     if (chunk === undefined) {
       source.barren = this.#news;
       return undefined;
@@ -439,11 +559,7 @@ export class Download {
 
   /** Asks a source for what a chunk lacks, as runs; returns how many blocks. */
   #request(source: Source, active: Active, now: Millis, out: DownloadEffect[]): number {
-    if (source.inFlight.size === 0) {
-      source.heard = now;
-      source.rateAt = now;
-      source.rateBytes = 0;
-    }
+    this.#begins(source, now);
     let asked = 0;
     for (let i = 0; i < active.blocks; ) {
       if (active.got.has(i)) {
@@ -460,6 +576,14 @@ export class Download {
       i += count;
     }
     return asked;
+  }
+
+  /** A source is asked for something: if it had nothing to do, its time begins now. */
+  #begins(source: Source, now: Millis): void {
+    if (source.inFlight.size > 0) return;
+    source.heard = now;
+    source.rateAt = now;
+    source.rateBytes = 0;
   }
 
   /** When a source counts as silent: a time-out after it was last heard, or last asked. */

@@ -74,6 +74,11 @@ export class Upload {
     return this.#turn.length > 0 && this.#weight < UNACKED_MAX;
   }
 
+  /** Requests of which something is queued. */
+  get waiting(): readonly number[] {
+    return this.#turn;
+  }
+
   /** Whether an item was sent and not acknowledged. */
   isUnacked(number: number, index: number): boolean {
     return this.#unacked.has(`${number}:${index}`);

@@ -7,11 +7,14 @@ import {
   BLOCK,
   BUCKETS,
   CHUNKS_MAX,
+  COUNTER_MAX,
   DATAGRAM_MESSAGE_MAX,
   FRAME_MAX,
   MANIFEST_PAGE,
   NEIGHBOURS_MAX,
   OFFERS_PER_PAGE,
+  PARCEL_ITEMS_MAX,
+  SEGMENT_MAX,
   SMALL_BATCH_MAX,
   SWARM_TOLD_MAX,
   TRACKERS_TOLD_MAX,
@@ -183,8 +186,13 @@ export const TABLE = {
     doc: 'Which of your own offers fit this?',
     fields: {
       number,
-      kind: int('0 all, 1 WHAT as `get` takes it, 2 pattern, 3 words, 4 WHAT, answered once hashed', 0, 4),
-      text: text('the WHAT, pattern or words', 4200),
+      kind: int(
+        '0 all, 1 WHAT as `get` takes it, 2 pattern, 3 words, 4 WHAT, answered once hashed, ' +
+          '5 what is in a parcel that you offered me, 6 the same, answered once hashed',
+        0,
+        6,
+      ),
+      text: text('the WHAT, pattern, words or parcel', 4200),
     },
   }),
   I: entry({
@@ -348,7 +356,7 @@ export const TABLE = {
     over: 'tcp',
     max: 4096,
     items: 600,
-    doc: 'I have these chunks now as well, of the file of this request; sent by the side that was asked for it.',
+    doc: 'I have these chunks now as well, of the file of this request; sent by the side that was asked for it. None: what was asked for comes, and a limit on what I send holds it up.',
     fields: { number, chunks: list('chunks', rank('a chunk'), 512) },
   }),
   W: entry({
@@ -509,6 +517,50 @@ export const TABLE = {
       opener: bool('whether the sender of this message opened the tunnel on this connection'),
       code: text('"" or a code', 32),
     },
+  }),
+  i: entry({
+    name: 'invite',
+    over: 'tcp',
+    max: PARCEL_ITEMS_MAX * (SEGMENT_MAX + 64) + 256,
+    items: PARCEL_ITEMS_MAX * 6 + 8,
+    doc: 'I want to send you this. Taken back by a cancel. What is in it is found by its parcel, and fetched as any file is.',
+    fields: {
+      number,
+      parcel: text('what the parcel is called, the same whenever it is offered again', 64),
+      items: list(
+        'files and folders; item N is at the path PARCEL.N',
+        tuple('[name, folder, files, bytes, content id]', {
+          name: text('what it is called', SEGMENT_MAX),
+          folder: bool('whether it is a folder'),
+          files: int('how many files', 0, COUNTER_MAX),
+          bytes: int('how many bytes', 0, COUNTER_MAX),
+          id: contentId('content id of one file, or none'),
+        }),
+        PARCEL_ITEMS_MAX,
+      ),
+    },
+  }),
+  v: entry({
+    name: 'verdict',
+    over: 'tcp',
+    max: 1024,
+    items: 8,
+    doc: 'What becomes of what you want to send: said whenever it changes.',
+    fields: {
+      number,
+      state: int('0 a person is asked, 1 accepted, 2 so much is here, 3 all is here, 4 not taken, or given up', 0, 4),
+      bytes: int('bytes that are here'),
+      code: text('"" or the code of why not', 32),
+      message: text('for a person', 512),
+    },
+  }),
+  m: entry({
+    name: 'members',
+    over: 'tcp',
+    max: SWARM_TOLD_MAX * 1600 + 256,
+    items: SWARM_TOLD_MAX * 24 + 8,
+    doc: 'Others who receive what I am sending you, beside those told before: give them what you have of it, and ask them.',
+    fields: { number, peers: list('receivers', neighbour, SWARM_TOLD_MAX) },
   }),
 };
 

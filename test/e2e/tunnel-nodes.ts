@@ -1,6 +1,7 @@
 /** Peers that do nothing but connect and pass on: what the tests of tunnels have in common. */
 import { randomBytes } from 'node:crypto';
 import type { ExecutionContext } from 'ava';
+import { Limiter } from '../../lib/drive/limiter.js';
 import { Tunnels } from '../../lib/drive/tunnels.js';
 import { HearsayError } from '../../lib/errors.js';
 import { openGroup } from '../../lib/net/group-keys.js';
@@ -15,6 +16,8 @@ export interface Node {
   id: string;
   links: Links;
   tunnels: Tunnels;
+  /** On what it passes on. */
+  limiter: Limiter;
   opened: Link[];
   /** Why links ended. */
   ended: HearsayError[];
@@ -34,6 +37,7 @@ export async function node(t: ExecutionContext, name: string, relays = false, fl
   const raw = new RawPeer(t, name, false);
   const made = {
     id: raw.id,
+    limiter: new Limiter(),
     opened: [],
     ended: [],
     onMessage: () => {},
@@ -66,6 +70,7 @@ export async function node(t: ExecutionContext, name: string, relays = false, fl
     id: raw.id,
     links: made.links,
     relays,
+    limiter: made.limiter,
     connect: async (peer) => {
       const link = made.links.get(peer);
       if (!link) throw new HearsayError('unreachable', 'it is not here');

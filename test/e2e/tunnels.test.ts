@@ -62,6 +62,36 @@ test('two who cannot dial each other speak through a third, which proves neither
   t.true(toRelay.open);
 });
 
+test('a relay under a limit passes on no more than that, until it is lifted', async (t) => {
+  const [a, x] = [await node(t, 'a'), await node(t, 'x')];
+  const relay = await node(t, 'relay', true);
+  const [toRelay] = await Promise.all([dial(a, relay), dial(x, relay)]);
+  // So little that it is nothing while the test runs: only what a tunnel is allowed as it opens passes.
+  relay.limiter.rate = 1000;
+  let passed = 0;
+  relay.seen = (message) => {
+    if (message.type === 'd') passed += message.data.length;
+  };
+  const link = await a.tunnels.open(toRelay, x.id);
+  let got = 0;
+  x.onMessage = (_, message) => {
+    if (message.type === 'T') got++;
+  };
+  const sending = (async () => {
+    for (let i = 0; i < 40; i++) {
+      await link.whenWritable();
+      link.send(block(i, content(BLOCK, i)));
+    }
+  })();
+  await until(() => got > 0, 'the first has come');
+  await until(() => relay.limiter.waiting > 0, 'more is not allowed now');
+  t.true(passed <= 2 * TUNNEL_WINDOW + BLOCK, `${passed} bytes`);
+  t.true(link.open && got < 10);
+  relay.limiter.rate = Number.POSITIVE_INFINITY;
+  await sending;
+  await until(() => got === 40, 'all has come');
+});
+
 test('a relay that dies, and a far end that dies, end the link through it', async (t) => {
   const [a, x] = [await node(t, 'a'), await node(t, 'x')];
   const relay = await node(t, 'relay', true);

@@ -1,5 +1,5 @@
 import test, { type ExecutionContext } from 'ava';
-import { captureReason, Lab, type LinkOptions, labReason } from './lab.js';
+import { captureReason, Lab, type LinkOptions, labReason, tmuxReason } from './lab.js';
 
 type Body = (t: ExecutionContext, lab: Lab) => Promise<void>;
 type Links = number | readonly LinkOptions[];
@@ -15,6 +15,11 @@ export function labTest(title: string, links: Links, body: Body): void {
 /** A test that captures what crosses the LAN, with tshark. */
 export function captureTest(title: string, links: Links, body: Body): void {
   when(captureReason, title, links, body);
+}
+
+/** A test at a terminal, by tmux. */
+export function tmuxTest(title: string, links: Links, body: Body): void {
+  when(tmuxReason, title, links, body);
 }
 
 function when(whyNot: () => string | undefined, title: string, links: Links, body: Body): void {

@@ -40,6 +40,13 @@ export function captureReason(): string | undefined {
   return spawnSync('tshark', ['--version'], SYSTEM).status === 0 ? undefined : 'tshark is missing (Debian: tshark)';
 }
 
+/** Why there is no terminal here to type at, or undefined where there is. */
+export function tmuxReason(): string | undefined {
+  const why = labReason();
+  if (why) return why;
+  return spawnSync('tmux', ['-V'], SYSTEM).status === 0 ? undefined : 'tmux is missing (Debian: tmux)';
+}
+
 /** Why the lab cannot run here, or undefined where it can. */
 export function labReason(): string | undefined {
   reason ??= findReason() ?? null;

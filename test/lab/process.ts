@@ -75,6 +75,11 @@ export class LabProcess {
     this.#child.stdin?.write(`${line}\n`);
   }
 
+  /** Ends the program's standard input. */
+  endInput(): void {
+    this.#child.stdin?.end();
+  }
+
   /**
    * The first line, of those that came already or will come, that fits.
    * @param ms how long at most

@@ -6,6 +6,7 @@ import { Bits } from '../../lib/bits.js';
 import { seeded } from '../../lib/clock.js';
 import { BLOCK } from '../../lib/limits.js';
 import { Download, type DownloadEffect, type DownloadEvent } from '../../lib/transfer/download.js';
+import { FREE, type Leave, type Limit } from '../../lib/transfer/limit.js';
 import { Upload } from '../../lib/transfer/upload.js';
 
 export interface SourceSettings {
@@ -18,6 +19,9 @@ export interface SourceSettings {
   have?: number[];
   /** From when to when it sends nothing and hears nothing, ms. */
   silent?: [number, number];
+  /** The limit on what it sends, and how often it tells that it has to wait, ms; never without. */
+  limit?: VirtualLimit;
+  tells?: number;
   /** Whether the n-th sending (from 1) of a block is lost. */
   loseBlock?: (block: number, nth: number) => boolean;
   /** Whether the n-th acknowledgement of a block is lost. */
@@ -25,6 +29,9 @@ export interface SourceSettings {
   /** Whether the n-th sending of a block has wrong bytes. */
   corrupt?: (block: number, nth: number) => boolean;
 }
+
+/** Who waits is called when it is his turn, as by the Limiter. */
+export type VirtualLimit = Limit<() => void>;
 
 interface Source extends SourceSettings {
   upload: Upload;
@@ -34,6 +41,10 @@ interface Source extends SourceSettings {
   /** Blocks that left, also those lost. */
   blocks: number;
   watched: boolean;
+  /** Since when it waits for leave to send. */
+  heldUp: number | undefined;
+  /** Whether it has leave for one block. */
+  hasLeave: boolean;
 }
 
 export interface Outcome {
@@ -49,6 +60,8 @@ export interface Outcome {
   bad: { peer: string; chunk: number }[];
   /** Chunks in the order in which they were verified. */
   order: number[];
+  /** Bytes that had leave, less those that were given back, and those that were owed. */
+  leave: number;
   download: Download;
 }
 
@@ -68,9 +81,12 @@ export class Exchange {
   /** Blocks of the chunks under way that came with wrong bytes. */
   readonly #wrong = new Set<number>();
   #timerAt = Number.POSITIVE_INFINITY;
+  /** When who waits at a limit is called next. */
+  readonly #rings = new Map<VirtualLimit, number>();
 
-  constructor(size: number, seed: number, have?: Bits) {
-    this.download = new Download(size, seeded(seed), have);
+  /** @param limit on what is asked for */
+  constructor(size: number, seed: number, have?: Bits, limit?: VirtualLimit) {
+    this.download = new Download(size, seeded(seed), have, undefined, limit ? this.#leaveOf(limit) : FREE);
     this.outcome = {
       finished: undefined,
       arrived: new Map(),
@@ -80,6 +96,7 @@ export class Exchange {
       sendings: [],
       bad: [],
       order: [],
+      leave: 0,
       download: this.download,
     };
   }
@@ -95,6 +112,8 @@ export class Exchange {
         acks: new Map(),
         blocks: 0,
         watched: false,
+        heldUp: undefined,
+        hasLeave: false,
       });
       const have = settings.have && new Bits(this.download.chunks.count);
       for (const chunk of settings.have ?? []) have?.add(chunk);
@@ -205,8 +224,90 @@ export class Exchange {
     });
   }
 
+  /** Has who waits at a limit called in time. */
+  #wake(limit: VirtualLimit): void {
+    const due = Math.max(limit.dueAt ?? Number.POSITIVE_INFINITY, this.now);
+    if (due >= (this.#rings.get(limit) ?? Number.POSITIVE_INFINITY)) return;
+    this.#rings.set(limit, due);
+    this.#at(due, () => {
+      if (this.#rings.get(limit) !== due) return;
+      this.#rings.delete(limit);
+      for (let then = limit.next(this.now); then; then = limit.next(this.now)) then();
+      this.#wake(limit);
+    });
+  }
+
+  #leaveOf(limit: VirtualLimit): Leave {
+    let held = false;
+    const then = () => {
+      held = true;
+      this.#give({ kind: 'timer' });
+    };
+    const now = () => this.now;
+    return {
+      get isFree() {
+        return limit.isFree;
+      },
+      take: (bytes) => {
+        if (held || limit.take(then, bytes, now())) {
+          held = false;
+          this.outcome.leave += bytes;
+          return true;
+        }
+        this.#wake(limit);
+        return false;
+      },
+      give: (bytes) => {
+        this.outcome.leave -= bytes;
+        limit.give(bytes);
+        this.#wake(limit);
+      },
+      owe: (bytes) => {
+        this.outcome.leave += bytes;
+        limit.owe(bytes);
+      },
+    };
+  }
+
+  /** Another rate of a limit, bytes a second, at some time. */
+  rateAt(at: number, limit: VirtualLimit, rate: number): void {
+    this.#at(at, () => {
+      limit.setRate(rate, this.now);
+      this.#wake(limit);
+    });
+  }
+
+  /** Whether a source may send a block now; where not, it goes on when it may. */
+  #mayPass(source: Source): boolean {
+    const { limit, tells } = source;
+    if (!limit || !source.upload.ready) return true;
+    if (source.hasLeave) {
+      source.hasLeave = false;
+      return true;
+    }
+    if (source.heldUp !== undefined) return false;
+    const since = this.now;
+    const then = () => {
+      source.heldUp = undefined;
+      source.hasLeave = true;
+      this.#pump(source);
+    };
+    if (limit.take(then, BLOCK, this.now)) return true;
+    source.heldUp = since;
+    this.#wake(limit);
+    const tell = () => {
+      if (source.heldUp !== since || tells === undefined) return;
+      this.#give({ kind: 'source-has', peer: source.peer, chunks: [] });
+      this.#at(this.now + tells, tell);
+    };
+    if (tells !== undefined) this.#at(this.now + tells, tell);
+    return false;
+  }
+
   #pump(source: Source): void {
-    for (let item = source.upload.next(this.now); item; item = source.upload.next(this.now)) {
+    while (this.#mayPass(source)) {
+      const item = source.upload.next(this.now);
+      if (!item) break;
       const block = item.index;
       const nth = (source.sent.get(block) ?? 0) + 1;
       source.sent.set(block, nth);

@@ -1,26 +1,37 @@
 /** A process, a session and a peer that are not real, for the tests of commands and of the control socket. */
+import { Readable } from 'node:stream';
 import type {
   AddedRow,
   AddQuery,
+  AnsweredRow,
+  AnswerQuery,
   Api,
+  BelowQuery,
+  BelowRow,
   DoctorReport,
   FileRow,
   Finding,
   FollowEvent,
   GetEvent,
   GetQuery,
+  InboxRow,
   Listing,
   ListQuery,
   PeerRow,
+  RefreshReport,
   RemovedRow,
   RemoveQuery,
+  SendEvent,
+  SendQuery,
   ServedRow,
   ShareEvent,
   SourcesRow,
   StatusReport,
+  SteeredRow,
+  SteerQuery,
   TraceRecord,
 } from '../../lib/api.js';
-import type { Connect, Io, Sink, Wanted } from '../../lib/cli/io.js';
+import type { Connect, Io, Sink, Source, Wanted } from '../../lib/cli/io.js';
 import { run } from '../../lib/cli/main.js';
 import { HearsayError } from '../../lib/errors.js';
 
@@ -69,14 +80,29 @@ export class FakeApi implements Api {
   files: FileRow[] = [];
   away: string[] = [];
   others: PeerRow[] = [];
+  under: BelowRow[] = [];
   findings: Finding[] = [];
   held: SourcesRow[] = [];
   rows: ServedRow[] = [];
   added: AddedRow[] = [];
   removed: RemovedRow[] = [];
   changes: (signal: AbortSignal) => AsyncIterable<FollowEvent> = async function* () {};
-  events: (query: GetQuery, signal: AbortSignal) => AsyncIterable<GetEvent> = async function* () {};
+  fetching: (query: GetQuery, signal: AbortSignal) => AsyncIterable<GetEvent> = async function* () {};
   messages: (signal: AbortSignal) => AsyncIterable<TraceRecord> = async function* () {};
+  steered: SteeredRow[] = [];
+  answered: AnsweredRow[] = [];
+  offered: InboxRow[] = [];
+  refreshed: RefreshReport = {
+    came: [],
+    left: [],
+    added: [],
+    changed: [],
+    removed: [],
+    peers: { came: 0, left: 0 },
+    files: { added: 0, changed: 0, removed: 0 },
+  };
+  sending: (query: SendQuery, signal: AbortSignal) => AsyncIterable<SendEvent> = async function* () {};
+  happening: (signal: AbortSignal) => AsyncIterable<ShareEvent> = async function* () {};
   fails: Error | undefined;
 
   async list(query: ListQuery): Promise<Listing> {
@@ -100,9 +126,15 @@ export class FakeApi implements Api {
     return this.others;
   }
 
+  async below(query: BelowQuery): Promise<BelowRow[]> {
+    this.asked.push(query);
+    if (this.fails) throw this.fails;
+    return this.under;
+  }
+
   get(query: GetQuery, signal: AbortSignal): AsyncIterable<GetEvent> {
     this.asked.push(query);
-    return this.events(query, signal);
+    return this.fetching(query, signal);
   }
 
   async served(): Promise<ServedRow[]> {
@@ -121,6 +153,33 @@ export class FakeApi implements Api {
   async remove(query: RemoveQuery): Promise<RemovedRow[]> {
     this.asked.push(query);
     return this.removed;
+  }
+
+  async steer(query: SteerQuery): Promise<SteeredRow[]> {
+    this.asked.push(query);
+    return this.steered;
+  }
+
+  send(query: SendQuery, signal: AbortSignal): AsyncIterable<SendEvent> {
+    this.asked.push(query);
+    return this.sending(query, signal);
+  }
+
+  async inbox(): Promise<InboxRow[]> {
+    return this.offered;
+  }
+
+  async answer(query: AnswerQuery): Promise<AnsweredRow[]> {
+    this.asked.push(query);
+    return this.answered;
+  }
+
+  events(signal: AbortSignal): AsyncIterable<ShareEvent> {
+    return this.happening(signal);
+  }
+
+  async refresh(): Promise<RefreshReport> {
+    return this.refreshed;
   }
 
   async status(): Promise<StatusReport> {
@@ -148,32 +207,47 @@ export class FakeSink implements Sink {
     if (data.length > 0) this.onWrite();
   }
 
+  readonly #resized = new Set<() => void>();
+
+  onResize(handler: () => void): () => void {
+    this.#resized.add(handler);
+    return () => this.#resized.delete(handler);
+  }
+
+  /** As if a person drew the window to another size. */
+  resize(columns: number): void {
+    this.columns = columns;
+    for (const handler of this.#resized) handler();
+  }
+
   lines(): string[] {
     return this.text.split('\n').slice(0, -1);
   }
 }
 
 export class FakeIo implements Io {
+  stdin: Source = Readable.from([]);
   stdout = new FakeSink();
   stderr = new FakeSink();
   env: Record<string, string | undefined> = {};
   cwd = process.platform === 'win32' ? 'C:\\work' : '/work';
   version = '1.2.3';
   clock = 1_700_000_000_000;
-  readonly #handlers = new Set<() => void>();
+  readonly #handlers = new Set<(why?: 'interrupt' | 'end') => void>();
   readonly #hangups = new Set<() => void>();
 
   now(): number {
     return this.clock;
   }
 
-  onSignal(handler: () => void): () => void {
+  onSignal(handler: (why?: 'interrupt' | 'end') => void): () => void {
     this.#handlers.add(handler);
     return () => this.#handlers.delete(handler);
   }
 
-  interrupt(): void {
-    for (const handler of this.#handlers) handler();
+  /** @param why `end` where its terminal is closed, or it is asked to end */
+  interrupt(why: 'interrupt' | 'end' = 'interrupt'): void {
+    for (const handler of this.#handlers) handler(why);
   }
 
   onHangup(handler: () => void): () => void {
@@ -183,6 +257,24 @@ export class FakeIo implements Io {
 
   hangUp(): void {
     for (const handler of this.#hangups) handler();
+  }
+
+  foreground = true;
+  readonly #continued = new Set<() => void>();
+
+  onContinue(handler: () => void): () => void {
+    this.#continued.add(handler);
+    return () => this.#continued.delete(handler);
+  }
+
+  async isForeground(): Promise<boolean> {
+    return this.foreground;
+  }
+
+  /** As after Ctrl-Z and `fg`, or `bg`. */
+  goOn(foreground: boolean): void {
+    this.foreground = foreground;
+    for (const handler of this.#continued) handler();
   }
 }
 
@@ -198,6 +290,8 @@ export interface Outcome {
 export interface Setting {
   api?: FakeApi;
   io?: FakeIo;
+  /** Whether it is a running peer that answers. */
+  running?: boolean;
   /** Events of a sharing peer, told as it starts. */
   tells?: ShareEvent[];
   /** Called when a session is there. */
@@ -220,7 +314,7 @@ export async function type(argv: string[], setting: Setting = {}): Promise<Outco
     setting.onSession?.(want);
     return {
       api,
-      running: false,
+      running: setting.running ?? false,
       timeout: 30,
       unreached: () => setting.unreached ?? new Map(),
       close: async () => {

@@ -216,13 +216,21 @@ test('status speaks to the running peer only', async (t) => {
     'shares',
     '  photos  4 files  4.0 KiB  75 % hashed  /home/a/photos',
     'transfers',
-    '  7  b/big.iso  50 %  of 1.0 GiB  12 MiB/s  from bob',
+    '  7  b/big.iso  50 %  of 1.0 GiB  from bob  12 MiB/s',
     '',
   ]);
   t.deepEqual(objects((await type(['status', '--json'])).out), [{ ...STATUS }]);
+  const api = new FakeApi();
+  const sent = { time: 0, from: BOB, name: 'a', folder: false, files: 1, bytes: 1, received: 0 };
+  api.offered = [
+    { ...sent, number: 3, state: 'received' },
+    { ...sent, number: 4, state: 'waiting' },
+    { ...sent, number: 5, state: 'waiting' },
+  ];
+  t.is((await type(['status'], { api })).err, '2 things that others want to send wait: `hearsay inbox`\n');
   const none = await type(['status'], { refuses: failure('not-running', 'no peer runs on the state folder s') });
   t.is(none.status, 5);
-  t.regex(none.err, /Start a peer with `hearsay share PATH`/);
+  t.regex(none.err, /Start one with `hearsay daemon start`/);
 });
 
 test('status of a tracker says who is registered, and that of others with which trackers they are', async (t) => {

@@ -2,7 +2,7 @@ import test from 'ava';
 import { formatClock, formatDuration, formatSize } from '../../lib/cli/format.js';
 import { styleOf } from '../../lib/cli/output.js';
 import { Progress } from '../../lib/cli/progress.js';
-import { clip, clipStart, table, width } from '../../lib/cli/text.js';
+import { clip, clipStart, table, width, wrap } from '../../lib/cli/text.js';
 import { FakeSink } from './cli-fake.js';
 
 const MIB = 2 ** 20;
@@ -36,6 +36,17 @@ test('sizes, durations and clocks', (t) => {
     '1 d 1 h',
   ]);
   t.deepEqual([0, 7.4, 750, 3723].map(formatClock), ['0:00', '0:07', '12:30', '1:02:03']);
+});
+
+test('a line is broken between words, and no word is', (t) => {
+  t.is(wrap('one two three four five', 20), 'one two three four\nfive');
+  t.is(wrap('one two three four f', 20), 'one two three four f', 'as wide as the terminal');
+  t.is(wrap('  indented words go on so', 20), '  indented words go\n  on so');
+  t.is(wrap('/a/path/longer/than/that is not broken', 20), '/a/path/longer/than/that\nis not broken');
+  const painted = '\x1b[31mone\x1b[39m \x1b[2mtwo three four f\x1b[22m';
+  t.is(wrap(painted, 20), painted, 'colours take no room');
+  t.is(wrap('日本 日本 日本 日本 日本', 20), '日本 日本 日本 日本\n日本');
+  t.is(wrap('one two three', 5), 'one two three', 'too narrow to be worth it');
 });
 
 test('columns of text', (t) => {

@@ -147,7 +147,7 @@ test('who finds nobody is told of other groups; ls exits 0', async (t) => {
 
 test('get says why once', async (t) => {
   const api = alone({ private: false, strangers: { sealed: 2, open: 0 } });
-  api.events = async function* () {
+  api.fetching = async function* () {
     yield { event: 'error', error: { code: 'no-peer', message: 'nobody offers "x": for a reason' } };
     yield { event: 'end', files: 0, bytes: 0, failed: 1 };
   };

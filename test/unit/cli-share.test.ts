@@ -73,7 +73,9 @@ test('share --as names the one path', async (t) => {
 
 test('share --only, --exclude and --seed-only', async (t) => {
   const words = ['dir', '--only', '*.jpg', '--only', 'a,b', '--exclude', 'x/', '--seed-only'];
+  words.push('--inbox', 'refuse', '--inbox-folder', 'in');
   const { wanted, io } = await share(words);
+  t.like(wanted[0].flags, { inbox: 'refuse', 'inbox-folder': join(io.cwd, 'in') });
   t.deepEqual(wanted[0].flags.share, [{ path: join(io.cwd, 'dir'), only: ['*.jpg', 'a,b'], exclude: ['x/'] }]);
   t.true(wanted[0].flags['seed-only']);
   t.is((await share(['dir'])).wanted[0].flags['seed-only'], undefined);
@@ -102,6 +104,25 @@ test('shares that come, go, and are not there are told', async (t) => {
     objects((await share(['x', '--json'], told)).out),
     told.map((event) => ({ ...event })),
   );
+});
+
+test('what is received is told once, by the inbox', async (t) => {
+  const sent = { number: 1, time: 0, from: BOB, name: 'a', folder: false, files: 1, bytes: 2048, received: 0 };
+  const transfer = { number: 9, direction: 'in' as const, path: 'a', size: 2048, bytes: 0, rate: 0, peers: [BOB] };
+  const tells: ShareEvent[] = [
+    ready,
+    { event: 'inbox', row: { ...sent, state: 'receiving' } },
+    { event: 'transfer', row: { ...transfer, state: 'running' } },
+    { event: 'transfer', row: { ...transfer, number: 10, what: ['a'], state: 'running' } },
+  ];
+  const { out } = await share(['x'], tells);
+  t.deepEqual(out.split('\n').slice(1), [
+    'receiving a (2.0 KiB) from bob',
+    'transfer 10, get of a, begins from bob (2.0 KiB)',
+    '',
+  ]);
+  const json = objects((await share(['x', '--json'], tells)).out);
+  t.is(json.length, tells.length, 'programs are told all');
 });
 
 test('share without a PATH leaves it to the settings', async (t) => {

@@ -1,12 +1,15 @@
 import test from 'ava';
+import type { Command } from 'commander';
+import { commandTable } from '../../lib/cli/main.js';
 import { type Code, exitStatus } from '../../lib/errors.js';
 import { FakeApi, FakeIo, failure, objects, row, type } from './cli-fake.js';
 
 const wrong: [string[], RegExp][] = [
-  [[], /which command\? There are share, ls, find, peers, get, status/],
+  [[], /which command\? There are share, ls, find, peers, get, send, inbox, status/],
   [['lst'], /no command lst\. Did you mean hearsay ls\?/],
   [['statsu'], /Did you mean hearsay status\?/],
   [['download', 'x'], /Did you mean hearsay get\?/],
+  [['push', 'x'], /Did you mean hearsay send\?/],
   [['zzzzzzzz'], /no command zzzzzzzz\. There are share, ls/],
   [['get'], /get what\?.*hearsay get photos/],
   [['find'], /find what\?/],
@@ -34,9 +37,40 @@ for (const [argv, said] of wrong) {
     const [{ error, event }] = objects(json.out) as [{ error: { code: string; message: string }; event?: string }];
     t.is(error.code, 'usage');
     t.regex(error.message, said);
-    t.is(event, ['get', 'share'].includes(argv[0]) || argv.includes('--follow') ? 'error' : undefined);
+    t.is(event, ['get', 'send', 'share'].includes(argv[0]) || argv.includes('--follow') ? 'error' : undefined);
   });
 }
+
+test('what was typed wrongly is answered with the help of its command', async (t) => {
+  const typed: [string[], string][] = [
+    [['zzzzzzzz'], 'hearsay'],
+    [['ls', '--folow'], 'hearsay ls'],
+    [['send', 'x'], 'hearsay send'],
+    [['inbox', 'accept', 'x'], 'hearsay inbox accept'],
+    [['daemon', 'start', '--nonsense'], 'hearsay daemon start'],
+  ];
+  for (const [argv, command] of typed) {
+    const { err } = await type(argv);
+    t.true(err.endsWith(`\n  See \`${command} --help\`.\n`), err);
+  }
+});
+
+test('a shell that is not known is named, and those that are', async (t) => {
+  const { status, err } = await type(['completion', 'tc\x07sh']);
+  t.is(status, 2);
+  t.regex(err, /^hearsay: there is no completion for tc\\u\{7\}sh; for bash, zsh, fish\n/);
+});
+
+test('a terminal is given messages broken between words, a pipe whole ones', async (t) => {
+  const refuses = failure('state-in-use', `another hearsay is using /home/${'a'.repeat(60)}/state`);
+  const io = new FakeIo();
+  io.stderr.isTTY = true;
+  io.env.NO_COLOR = '1';
+  const said = (await type(['share', 'x'], { io, refuses })).err;
+  t.deepEqual(said.split('\n').slice(0, 2), ['hearsay: another hearsay is using', `/home/${'a'.repeat(60)}/state`]);
+  for (const line of said.split('\n')) t.true(line.length <= io.stderr.columns, line);
+  t.is((await type(['share', 'x'], { refuses })).err.split('\n').length, 3);
+});
 
 test('--version and --help exit 0 and start nothing', async (t) => {
   t.like(await type(['--version']), { status: 0, out: '1.2.3\n', err: '' });
@@ -44,15 +78,30 @@ test('--version and --help exit 0 and start nothing', async (t) => {
   t.is(help.status, 0);
   t.regex(help.out, /hearsay share ~\/Pictures/);
   t.false(help.out.includes('--no-multicast'), 'the common options are told by the commands');
-  for (const command of ['share', 'ls', 'find', 'peers', 'get', 'status']) {
+  for (const command of ['share', 'ls', 'find', 'peers', 'get', 'send', 'inbox', 'status', 'console']) {
     const { status, out, err } = await type([command, '--help']);
     t.is(status, 0, command);
     t.is(err, '');
     t.regex(out, /Examples:/);
     t.regex(out, /--no-multicast/);
     t.true(help.out.includes(`  ${command} `), `${command} is listed`);
+    t.true(out.indexOf('\nOptions:') < out.indexOf('\nOptions of every command:'), `${command}: its own first`);
     t.is((await type(['help', command])).out, out);
   }
+});
+
+test('no line of any help is wider than the terminal', async (t) => {
+  const lines = async (words: string[]) => (await type([...words, '--help'])).out.split('\n');
+  const wide: string[] = [];
+  const walk = async (command: Command, words: string[]): Promise<void> => {
+    wide.push(...(await lines(words)).filter((line) => line.length > 80));
+    for (const one of command.commands) await walk(one, [...words, one.name()]);
+  };
+  await walk(
+    commandTable(new FakeIo(), async () => {}),
+    [],
+  );
+  t.deepEqual(wide, []);
 });
 
 test('common options before and after the command reach whoever connects', async (t) => {

@@ -7,8 +7,10 @@ import { dirname, join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import type { FollowEvent, GetEvent, TraceRecord } from '../../lib/api.js';
 import { serveControl } from '../../lib/daemon/control.js';
-import { connectControl } from '../../lib/daemon/control-client.js';
+import { type ControlClient, connectControl } from '../../lib/daemon/control-client.js';
 import { candidates, readCard, socketPath, writeCard } from '../../lib/daemon/place.js';
+import { PROTOCOL } from '../../lib/daemon/protocol.js';
+import { DETACHED } from '../../lib/detached.js';
 import { HearsayError } from '../../lib/errors.js';
 import { CONTROL_CREDIT, CONTROL_FRAME_MAX, CONTROL_REQUESTS_MAX } from '../../lib/limits.js';
 import { ALICE, aborted, BOB, FakeApi, failure, ID, peerRow, row, STATUS } from './cli-fake.js';
@@ -91,7 +93,7 @@ test('every method comes through as it is', async (t) => {
     { event: 'error', path: 'p', error: { code: 'disk-full', message: 'm' } },
     { event: 'end', files: 0, bytes: 0, failed: 1 },
   ];
-  api.events = async function* () {
+  api.fetching = async function* () {
     yield* events;
   };
   const get = { what: ['a'], to: '/in/', overwrite: true, timeout: 3 };
@@ -128,7 +130,7 @@ test('errors keep their code; a fault becomes failed', async (t) => {
   t.like(await t.throwsAsync(running.list({})), { code: 'ambiguous', message: 'two bobs' });
   api.fails = new TypeError('oops');
   t.like(await t.throwsAsync(running.list({}), { instanceOf: HearsayError }), { code: 'failed', message: 'oops' });
-  api.events = async function* () {
+  api.fetching = async function* () {
     yield { event: 'warning', message: 'first' };
     throw failure('not-found', 'nothing');
   };
@@ -145,7 +147,7 @@ test('errors keep their code; a fault becomes failed', async (t) => {
 test('abort ends a stream, and its last events still come', async (t) => {
   const { state, api } = await serve(t);
   const running = await client(t, state);
-  api.events = async function* (_query, signal) {
+  api.fetching = async function* (_query, signal) {
     yield { event: 'warning', message: 'begun' };
     await aborted(signal);
     yield { event: 'end', files: 0, bytes: 0, failed: 0 };
@@ -163,6 +165,45 @@ test('abort ends a stream, and its last events still come', async (t) => {
     ['warning', 'end'],
     'aborted before it began',
   );
+});
+
+test('who only follows no more, stops reading or goes away, says so; who ends it says that', async (t) => {
+  const reasons: unknown[] = [];
+  const { state, api } = await serve(t);
+  let ended = () => {};
+  api.fetching = async function* (_query, signal) {
+    yield { event: 'warning', message: 'begun' };
+    await aborted(signal);
+    reasons.push(signal.reason === DETACHED ? 'detached' : 'ended');
+    ended();
+    yield { event: 'end', files: 0, bytes: 0, failed: 0 };
+  };
+  const ways: [(running: ControlClient, stop: AbortController) => unknown, string[], string][] = [
+    [(_, stop) => stop.abort(DETACHED), ['warning'], 'detached'],
+    [() => 'break', ['warning'], 'detached'],
+    [(running) => running.close(), ['warning'], 'detached'],
+    [(_, stop) => stop.abort(), ['warning', 'end'], 'ended'],
+  ];
+  for (const [way, events, reason] of ways) {
+    const running = await client(t, state);
+    const stop = new AbortController();
+    const told = new Promise<void>((resolve) => {
+      ended = resolve;
+    });
+    const seen: string[] = [];
+    try {
+      for await (const { event } of running.get({ what: ['x'], to: '/', keep: true }, stop.signal)) {
+        seen.push(event);
+        if (event === 'warning' && way(running, stop) === 'break') break;
+      }
+    } catch (error) {
+      t.is((error as HearsayError).code, 'cancelled');
+    }
+    await told;
+    t.deepEqual(seen, events);
+    t.is(reasons.at(-1), reason);
+  }
+  t.like(api.asked.at(-1), { keep: true });
 });
 
 /** A stream that tells when it has been stopped. */
@@ -261,7 +302,7 @@ test('a listing of 50,000 rows, and a row of 10,000 peers with the worst of name
 test('an event that passes the limit is an error of its stream alone', async (t) => {
   const { state, api } = await serve(t);
   const running = await client(t, state);
-  api.events = async function* () {
+  api.fetching = async function* () {
     yield { event: 'warning', message: 'x'.repeat(CONTROL_FRAME_MAX) };
   };
   t.like(await t.throwsAsync(all(running.get({ what: ['x'], to: '/' }, never))), { code: 'limit' });
@@ -315,11 +356,17 @@ async function raw(path: string) {
   };
 }
 
-const greeting = { hearsay: 'control', protocol: 1, program: '9.9.9', nonce: '0'.repeat(32), proof: '0'.repeat(64) };
+const greeting = {
+  hearsay: 'control',
+  protocol: PROTOCOL,
+  program: '9.9.9',
+  nonce: '0'.repeat(32),
+  proof: '0'.repeat(64),
+};
 const bad: [string, object | Buffer, string][] = [
   ['a wrong token', greeting, 'refused'],
   ['no proof', { ...greeting, proof: '' }, 'refused'],
-  ['another version', { ...greeting, protocol: 2 }, 'other-version'],
+  ['another version', { ...greeting, protocol: PROTOCOL + 1 }, 'other-version'],
   ['another protocol', { ...greeting, hearsay: 'x' }, 'bad-message'],
   ['a request before the hello', { n: 1, method: 'status', params: {} }, 'bad-message'],
   ['an array', [1], 'bad-message'],
@@ -331,7 +378,7 @@ for (const [what, message, code] of bad) {
   test(`a stranger who sends ${what} is told and cut off`, async (t) => {
     const { state, control } = await serve(t);
     const stranger = await raw(control.path);
-    t.like(await stranger.read(), { hearsay: 'control', protocol: 1 });
+    t.like(await stranger.read(), { hearsay: 'control', protocol: PROTOCOL });
     stranger.write(message);
     t.like((await stranger.read())?.error as object, { code });
     t.is(await stranger.read(), undefined);

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
-import type { ShareEvent } from '../../lib/api.js';
+import type { InboxRow, ShareEvent } from '../../lib/api.js';
 import { DaemonLog } from '../../lib/cli/daemon-log.js';
 import { LogFile, logFiles, logFolder } from '../../lib/daemon/log-file.js';
 import { parseLine, readLog } from '../../lib/daemon/log-reader.js';
@@ -217,6 +217,31 @@ test('events have a level, words that are safe to print, and their data', (t) =>
     ],
   );
   t.deepEqual(lines[1].data, { event: 'peer', data: { change: 'came', ...ALICE } });
+});
+
+test('what others send is in the log, and what became of it', (t) => {
+  const { lines, daemon } = book();
+  const row: InboxRow = {
+    ...{ number: 3, time: 0, from: ALICE, name: 'a\u001b', folder: false, files: 1, bytes: 2048 },
+    ...{ state: 'waiting', received: 0 },
+  };
+  const tell = (more: Partial<InboxRow>) => daemon.tell({ event: 'inbox', row: { ...row, ...more } });
+  tell({});
+  tell({ state: 'receiving', folder: true, files: 2 });
+  tell({ state: 'received', path: '/in/a\u001b' });
+  tell({ state: 'refused', error: { code: 'refused', message: 'it is not wanted' } });
+  tell({ state: 'failed', error: { code: 'cancelled', message: 'alice has taken it back' } });
+  t.deepEqual(
+    lines.map(({ level, words }) => [level, words]),
+    [
+      ['info', 'alice wants to send a\\u{1b} (2.0 KiB); to take it: hearsay inbox accept 3'],
+      ['info', 'receiving a\\u{1b}/ (2 files, 2.0 KiB) from alice'],
+      ['info', 'received a\\u{1b} (2.0 KiB) from alice: /in/a\\u{1b}'],
+      ['info', 'refused a\\u{1b} (2.0 KiB) from alice: it is not wanted'],
+      ['warn', 'failed to receive a\\u{1b} (2.0 KiB) from alice: alice has taken it back'],
+    ],
+  );
+  t.like(lines[0].data, { event: 'inbox', data: { row: { number: 3 } } });
 });
 
 test('what one peer fetches makes LOG_SERVED_MAX lines a second, and a sum', (t) => {

@@ -34,6 +34,10 @@ const VALUES: Record<string, string[]> = {
   timeout: ['9'],
   only: ['*.jpg', '**/x'],
   exclude: ['-y', '*.tmp'],
+  inbox: ['accept'],
+  'inbox-folder': ['/in box'],
+  'limit-up': ['20MB/s'],
+  'limit-down': ['none'],
 };
 /** Those that are about one run of a command, not about what runs. */
 const MANNER = ['json', 'quiet', 'trace', 'help'];

@@ -201,3 +201,51 @@ test('after any mix of losses the whole arrives: 60 seeds', (t) => {
     t.is(order.length, Math.ceil(size / chunkSizeOf(size)), `seed ${seed}`);
   }
 });
+
+test('chunks that are rather left to others are asked of a source last', (t) => {
+  const download = new Download(4 * MIB, () => 0.5);
+  download.yields = (source, chunk) => source === 'a' && chunk % 4 !== 1;
+  const asked: string[] = [];
+  const take = (effects: ReturnType<Download['handle']>) => {
+    for (const e of effects)
+      if (e.kind === 'request') for (let i = 0; i < e.count; i++) asked.push(`${e.peer}${e.block + i}`);
+  };
+  const give = (now: number) => {
+    const [next] = asked.splice(0, 1);
+    const [source, block] = [next[0], Number(next.slice(1))];
+    take(download.handle({ kind: 'block', peer: source, block, bytes: BLOCK }, now));
+    take(download.handle({ kind: 'checked', chunk: block, ok: true }, now));
+    return `${source}${block}`;
+  };
+  // Another receives it too, and has one of those by now.
+  const have = new Bits(16);
+  have.add(2);
+  take(download.handle({ kind: 'source', peer: 'b', have: have.bytes }, 0));
+  take(download.handle({ kind: 'source', peer: 'a', have: undefined }, 0));
+  const given: string[] = [];
+  for (let now = 1; asked.length > 0; now++) given.push(give(now));
+  t.is(given.length, 16);
+  t.true(given.includes('b2'), 'what is left to others is asked of them');
+  const ofA = given.filter((one) => one.startsWith('a')).map((one) => Number(one.slice(1)));
+  t.deepEqual(
+    ofA.slice(0, 4).sort((x, y) => x - y),
+    [1, 5, 9, 13],
+  );
+  t.is(new Set(ofA).size, 15, 'where nobody else gives the rest, it comes from there all the same');
+});
+
+test('what no source has is known to be nobody’s', (t) => {
+  const download = new Download(2 * MIB, () => 0.5);
+  t.true(download.isOrphaned);
+  const have = new Bits(8);
+  for (let chunk = 0; chunk < 7; chunk++) have.add(chunk);
+  download.handle({ kind: 'source', peer: 'a', have: have.bytes }, 0);
+  t.true(download.isOrphaned, 'one is lacking');
+  download.handle({ kind: 'source-has', peer: 'a', chunks: [7] }, 1);
+  t.false(download.isOrphaned);
+  download.handle({ kind: 'source', peer: 'b', have: undefined }, 2);
+  download.handle({ kind: 'source-gone', peer: 'a' }, 3);
+  t.false(download.isOrphaned);
+  download.handle({ kind: 'source-gone', peer: 'b' }, 4);
+  t.true(download.isOrphaned);
+});

@@ -56,7 +56,8 @@ test('three peers find each other through a tracker, which goes away and comes b
   await tracker((line) => lines.push(line));
   const registers = (name: string) =>
     lines.filter((line) => line.startsWith(`the tracker: ${name} registers, at 127.0.0.1:`));
-  for (const name of ['ada', 'bob', 'cy']) t.is(registers(name).length, 2, lines.join('\n'));
+  // Once with each tracker; again where a connection was made anew.
+  for (const name of ['ada', 'bob', 'cy']) t.true(registers(name).length >= 2, lines.join('\n'));
   const said = lines.filter((line) => !line.startsWith('the tracker: '));
   t.deepEqual(said, [
     'each sees the files of the others',

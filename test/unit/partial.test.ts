@@ -380,6 +380,19 @@ test('one whose lock was taken from it finishes nothing', async (t) => {
   t.true(fs.existsSync(path.join(folder, hiddenNames('file').lock)), 'the other one keeps its lock');
 });
 
+test('one whose folder was removed, or exchanged for another, says so', async (t) => {
+  for (const isExchanged of [false, true]) {
+    const folder = path.join(await folderFor(t), 'in');
+    fs.mkdirSync(folder);
+    const data = content(CHUNK);
+    const partial = await Partial.open(optionsFor(folder, data));
+    await fill(partial, data);
+    fs.rmSync(folder, { recursive: true });
+    if (isExchanged) fs.mkdirSync(folder);
+    await t.throwsAsync(partial.finish(DONE), coded('in-the-way', isExchanged ? /replaced|another/ : /was removed/));
+  }
+});
+
 /** A process that writes chunks for ever, and says of each when it is written. */
 const WRITER = `
   const [module, folders, root] = process.argv.slice(1);
@@ -452,7 +465,7 @@ test('a full disk: a coded error, and what was there stays', async (t) => {
       },
       coded('disk-full', /no space left/),
     );
-    t.regex(error?.message ?? '', /file: ENOSPC/);
+    t.regex(error?.message ?? '', /file: no space left on the disk$/);
     t.true(written > 5 && written < 16, `${written}`);
     t.is(partial.claimed.count, written);
     await t.throwsAsync(

@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { formatEndpoint } from '../../lib/endpoint.js';
 import { HearsayError } from '../../lib/errors.js';
+import { ALLOWED_MAX } from '../../lib/limits.js';
 import { parseGroup, parseHostPort } from '../../lib/share/address.js';
 import { loadSettings } from '../../lib/share/settings.js';
 
@@ -42,6 +43,34 @@ test('without anything the defaults hold', async (t) => {
     share: [],
     sharesGiven: false,
     'seed-only': false,
+    seed: false,
+    transfers: 3,
+    'limit-up': 'none',
+    'limit-down': 'none',
+    limit: [],
+    inbox: 'ask',
+    'inbox-rules': {},
+    'inbox-folder': join(homedir(), 'Downloads', 'hearsay'),
+  });
+});
+
+test('the inbox: what becomes of what comes, and where it goes', async (t) => {
+  const text = 'inbox = "accept"\ninbox-rules = { "anna" = "refuse" }\ninbox-folder = "in"';
+  const { folders } = await withFile(t, text);
+  t.like(await loadSettings({ folders, flags: { inbox: 'refuse' } }), {
+    inbox: 'refuse',
+    'inbox-rules': { anna: 'refuse' },
+    'inbox-folder': join(folders.config, 'in'),
+  });
+  const env = { XDG_DOWNLOAD_DIR: join(folders.config, 'down') };
+  const { file: configFile } = await withFile(t, '');
+  const fromEnv = await loadSettings({ configFile, env });
+  const relative = await loadSettings({ configFile, env: { XDG_DOWNLOAD_DIR: 'x' } });
+  t.is(fromEnv['inbox-folder'], join(folders.config, 'down', 'hearsay'));
+  t.is(relative['inbox-folder'], join(homedir(), 'Downloads', 'hearsay'));
+  const many = Object.fromEntries(Array.from({ length: ALLOWED_MAX + 1 }, (_, i) => [`p${i}`, 'ask']));
+  await t.throwsAsync(loadSettings({ folders, flags: { 'inbox-rules': many } }), {
+    message: /^--inbox-rules: expected at most/,
   });
 });
 
@@ -131,6 +160,10 @@ for (const [text, expected] of [
   ['share = [{ path = "a", only = [""] }]', /share: expected a list of paths/],
   ['share = [{ path = "a", exclude = "x" }]', /share: expected a list of paths/],
   ['seed-only = 1', /seed-only: expected true or false/],
+  ['inbox = "yes"', /inbox: expected "ask", "accept" or "refuse", not "yes"/],
+  ['inbox-rules = { "bob" = 1 }', /inbox-rules: expected at most 256 of "PEER" = "ask"/],
+  ['inbox-rules = { "" = "ask" }', /inbox-rules: expected/],
+  ['inbox-folder = 1', /inbox-folder: expected the path of a folder/],
   [`name = "${'é'.repeat(33)}"`, /name: expected a text of at most 64 bytes/],
   ['name = "a\\u001bb"', /name: expected a text/],
   ['wait = 2\nwait = 3', /config\.toml:2:\d+: /],

@@ -28,6 +28,7 @@ test('register, lookup and answer are traced in words', async (t) => {
   const peer = { head: new Uint8Array(1), sig: new Uint8Array(64), addresses: [] };
   const offer = { path: 'a', kind: 'file' as const, size: 1, mtime: 0, id: ID, version: 1 };
   const page = { type: 'f' as const, number: 2, reset: false, have: [], gone: [] };
+  const sent = { name: 'a\x07', folder: false, files: 1, bytes: 9, id: null };
   const z = { type: 'Z' as const, number: 1, seen: '10.0.0.1:9', lease: 12_000, trackers: [] };
   const ask = (kind: number, text: string, follow = false): ['out', Message] => [
     'out',
@@ -54,6 +55,12 @@ test('register, lookup and answer are traced in words', async (t) => {
     ['in', { type: 'c', number: 3, peer: ALICE.id, from: peer }],
     ['in', { type: 't', number: 5, from: ALICE.id, to: BOB.id }],
     ['in', { type: 'e', number: 5, opener: true, code: 'limit' }],
+    ['in', { type: 'i', number: 6, parcel: 'send-1', items: [sent, { ...sent, name: 'b' }] }],
+    ...[0, 1, 2, 3, 4].map((state): ['out', Message] => [
+      'out',
+      { type: 'v', number: 6, state, bytes: 9, code: state === 4 ? 'refused' : '', message: '' },
+    ]),
+    ['in', { type: 'm', number: 6, peers: [peer] }],
   ]);
   t.deepEqual(lines, [
     '→ bob J join register me at 10.0.0.1:9, [fd00::1]:9',
@@ -76,6 +83,13 @@ test('register, lookup and answer are traced in words', async (t) => {
     `← bob c summon ${ALICE.id} is to dial`,
     `← bob t tunnel from ${ALICE.id} to bob`,
     '← bob e tunnel end limit',
+    '← bob i invite a\\u{7} and 1 more, send-1',
+    '→ bob v verdict a person is asked',
+    '→ bob v verdict accepted',
+    '→ bob v verdict 9 bytes are here',
+    '→ bob v verdict all is here',
+    '→ bob v verdict not taken: refused',
+    '← bob m members 1 receiver',
   ]);
 });
 

@@ -389,3 +389,24 @@ test('this peer itself is not one of its trackers, and those told of are bounded
     `${world.registered}`,
   );
 });
+
+test('a refresh has it speak to each at once: to those where it is registered, that are away, or did not want it', (t) => {
+  const world = new World();
+  world.add('A', 'B', 'C');
+  for (const id of ['A', 'B', 'C']) world.take({ kind: 'known', tracker: world.known(id), origin: 'heard' });
+  world.fake('C').answers = { code: 'limit', message: 'full' };
+  world.pass(1000);
+  world.kill('B');
+  world.pass(20_000);
+  world.fake('C').answers = 'yes';
+  world.fake('B').up = true;
+  world.take({ kind: 'refresh' });
+  const { now } = world;
+  world.pass(50);
+  t.deepEqual(world.registered.toSorted(), ['A', 'B', 'C']);
+  t.true(world.of('join', now).length >= 3);
+  // Nobody is asked twice for that: what is open is waited for.
+  world.take({ kind: 'refresh' });
+  world.take({ kind: 'refresh' });
+  t.is(world.of('join', world.now).length, 3);
+});

@@ -151,6 +151,23 @@ export const GOLDEN: { [L in Letter]: readonly [MessageOf<L>, string] } = {
   d: [{ type: 'd', number: 5, opener: true, data: filled(3, 7) }, `94a16405c3${bin(3, 7)}`],
   w: [{ type: 'w', number: 5, opener: false, bytes: 65_536 }, '94a17705c2ce00010000'],
   e: [{ type: 'e', number: 5, opener: true, code: 'limit' }, `94a16505c3${str('limit')}`],
+  i: [
+    {
+      type: 'i',
+      number: 6,
+      parcel: 'send-1',
+      items: [
+        { name: 'é.txt', folder: false, files: 1, bytes: 300, id: cid('ab') },
+        { name: 'd', folder: true, files: 2, bytes: 0, id: null },
+      ],
+    },
+    `94a16906${str('send-1')}9295${str('é.txt')}c201cd012c${bin(32, 0xab)}95${str('d')}c30200${NONE}`,
+  ],
+  v: [
+    { type: 'v', number: 6, state: 4, bytes: 300, code: 'refused', message: 'no' },
+    `96a1760604cd012c${str('refused')}${str('no')}`,
+  ],
+  m: [{ type: 'm', number: 6, peers: [neighbour] }, `93a16d0691${NEIGHBOUR_HEX}`],
 };
 
 export const LETTERS = Object.keys(GOLDEN) as Letter[];
@@ -231,7 +248,7 @@ export const ANY: { [L in Letter]: fc.Arbitrary<MessageOf<L>> } = {
     head: bytes(0, 512),
     sig: bytes(0, 64),
   }),
-  F: fc.record({ type: fc.constant('F'), number, kind: fc.integer({ min: 0, max: 4 }), text: text(4200) }),
+  F: fc.record({ type: fc.constant('F'), number, kind: fc.integer({ min: 0, max: 6 }), text: text(4200) }),
   I: fc.record({
     type: fc.constant('I'),
     number,
@@ -330,6 +347,30 @@ export const ANY: { [L in Letter]: fc.Arbitrary<MessageOf<L>> } = {
   d: fc.record({ type: fc.constant('d'), number, opener: fc.boolean(), data: bytes(0, 5000) }),
   w: fc.record({ type: fc.constant('w'), number, opener: fc.boolean(), bytes: rank }),
   e: fc.record({ type: fc.constant('e'), number, opener: fc.boolean(), code: text(32) }),
+  i: fc.record({
+    type: fc.constant('i'),
+    number,
+    parcel: text(64),
+    items: fc.array(
+      fc.record({
+        name: text(255),
+        folder: fc.boolean(),
+        files: fc.nat({ max: 2 ** 40 }),
+        bytes: fc.nat({ max: 2 ** 48 }),
+        id,
+      }),
+      { maxLength: 256 },
+    ),
+  }),
+  v: fc.record({
+    type: fc.constant('v'),
+    number,
+    state: fc.integer({ min: 0, max: 4 }),
+    bytes: safe,
+    code: text(32),
+    message: text(512),
+  }),
+  m: fc.record({ type: fc.constant('m'), number, peers }),
 };
 
 /** Every Buffer within a value as a plain Uint8Array, so that only the bytes are compared. */

@@ -235,6 +235,8 @@ const link = target<Input>({
         case 'd':
         case 'w':
         case 'e':
+        case 'i':
+        case 'm':
           throw new HearsayError('bad-message', `${message.type} after the handshake`);
         default:
           requests.answer(of, message);
