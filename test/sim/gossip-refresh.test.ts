@@ -40,7 +40,7 @@ test('one that lost its power is gone soon after a refresh, for the one who aske
 });
 
 test('a refresh buries nobody who is there, over and over, where a fifth is lost, and costs a few datagrams of each', (t) => {
-  const [world, hosts] = network(2, 60, { loss: 0.2 });
+  const [world, hosts] = network(2, 24, { loss: 0.2 });
   assertConvergesWithin(hosts, 60_000);
   world.run(60_000);
   const before = left(hosts).length;

@@ -4,7 +4,7 @@ import { assertBytesIndependent, assertConverged, assertConvergesWithin, assertN
 import { file, files } from './share.js';
 import { type Sent, World } from './world.js';
 
-for (const seed of [1, 2, 3, 4, 5]) {
+for (const seed of [1, 2, 3]) {
   test.serial(`50 peers with 100 files each and 20 % loss agree, and hear of a change; seed ${seed}`, (t) => {
     const world = new World({ seed, loss: 0.2, doubled: 0.02 });
     const hosts = Array.from({ length: 50 }, () => new Host(world));
