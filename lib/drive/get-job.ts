@@ -271,9 +271,10 @@ export class GetJob {
       }
     }
     signal.throwIfAborted();
+    const isFirst = this.#isFresh;
     this.#isFresh = false;
     const now = this.#open().filter((i) => !away.has(i));
-    if (now.length > 0) await this.#get(signal, away).fetch(now.map((i) => this.#targets[i]));
+    if (now.length > 0) await this.#get(signal, away, isFirst).fetch(now.map((i) => this.#targets[i]));
     if (signal.aborted) return { kind: 'stopped' };
     for (const why of away.values()) return { kind: 'away', why };
     return { kind: 'over' };
@@ -283,8 +284,11 @@ export class GetJob {
     return [...this.#targets.keys()].filter((i) => !this.#done.has(i) && !this.#failed.has(i));
   }
 
-  /** @param away where what may pass is noted */
-  #get(signal: AbortSignal, away = new Map<number, HearsayError>()): Get {
+  /**
+   * @param away where what may pass is noted
+   * @param isFirst whether a source to which there is no way ends it: who asks for it now hears so at once
+   */
+  #get(signal: AbortSignal, away = new Map<number, HearsayError>(), isFirst = false): Get {
     const query = { ...this.#query, verbose: true };
     const out = { push: (event: GetEvent) => this.#pass(event), end: () => {} };
     return new Get(query, this.#host.context, out, signal, this.#host.timeout(), {
@@ -298,11 +302,13 @@ export class GetJob {
       },
       settled: (target, error) => {
         const i = this.#places.get(target) as number;
+        const isVain = isFirst && error?.code === 'unreachable' && !this.#verified.get(i);
+        const waits = error !== undefined && !isVain && isPassing(error, target);
         // What is verified of one that is held, or waits, is kept.
-        const isOver = !error || (!signal.aborted && !isPassing(error, target));
+        const isOver = !error || (!signal.aborted && !waits);
         if (isOver) this.#verified.delete(i);
         if (!error) this.#finished(i, target);
-        else if (isPassing(error, target)) away.set(i, error);
+        else if (waits) away.set(i, error);
         else if (!signal.aborted) this.#fail(i, error);
       },
     });
