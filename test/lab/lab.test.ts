@@ -31,15 +31,15 @@ labTest('a cut host hears nothing, and again after mending', 2, async (t, lab) =
   const [a, b] = lab.hosts.map((host) => host.exec(PROBE));
   await Promise.all([a, b].map((probe) => probe.waitFor(/^ready/, 10_000)));
   await lab.hosts[1].cut();
-  await b.waitFor(/^changed 127\.0\.0\.1$/, 5000);
+  await b.waitFor(/^changed 127\.0\.0\.1$/, 15_000);
   a.type('during');
   await lab.hosts[1].mend();
-  await b.waitFor(/^changed 10\.47\.0\.2 .*%eth0/, 5000);
+  await b.waitFor(/^changed 10\.47\.0\.2 .*%eth0/, 15_000);
   a.type('after');
-  await b.waitFor(/^heard after from 10/, 5000);
+  await b.waitFor(/^heard after from 10/, 15_000);
   b.type('back');
-  await a.waitFor(/^heard back from 10/, 5000);
-  await a.waitFor(/^heard back from fe80/, 5000);
+  await a.waitFor(/^heard back from 10/, 15_000);
+  await a.waitFor(/^heard back from fe80/, 15_000);
   t.false(b.stdout.some((line) => line.startsWith('heard during')));
 });
 

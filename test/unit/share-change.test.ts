@@ -220,7 +220,7 @@ test.serial('back before all of it was withdrawn, it is offered whole', async (t
   await offering.until(() => away.length === 2 && offers.size === count);
   await write(path, { 'd7/new': '' });
   await offering.until(() => offers.has('s/d7/new'));
-  t.is(offering.catalogue.shares()[0].files, count + 1);
+  await offering.until(() => offering.catalogue.shares()[0].files === count + 1);
   t.is(offers.size, count + 1);
 });
 
