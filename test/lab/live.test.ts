@@ -89,7 +89,9 @@ labTest('several peers of a host, and of several hosts, find each other', 3, asy
   }
   // One-shots beside each other, and beside running peers.
   const began = performance.now();
-  const all = await Promise.all(paths.map((path, i) => got(two, [path, '-o', join(two.folder, `got ${i}`)])));
+  const all = await Promise.all(
+    paths.map((path, i) => got(two, [path, '-o', join(two.folder, `got ${i}`), '--wait', '5'])),
+  );
   t.log(`${all.length} one-shots at once, of one host: ${Math.round(performance.now() - began)} ms`);
   t.true(all.every((fetching) => fetching.done.size === 2));
   const secret = await one.runHearsay(['share', one.state('state 1a'), '--state', one.state('state 1a')]);

@@ -13,10 +13,11 @@ const multicast = await Multicast.open({
   onDatagram: (data, from) => console.log(`heard ${data} from ${from.host}`),
   onWarning: (message) => console.log(`warning ${message}`),
 });
-console.log(`ready ${multicast.addresses().join(' ')}`);
 watchInterfaces(async () => {
   await multicast.refresh();
   console.log(`changed ${multicast.addresses().join(' ')}`);
 }, 100);
+// Only now: what changes after this line was printed is noticed.
+console.log(`ready ${multicast.addresses().join(' ')}`);
 for await (const line of createInterface({ input: process.stdin })) multicast.send(Buffer.from(line));
 await multicast.close();
