@@ -1,5 +1,17 @@
 // The tests that need a LAN of network namespaces and for the most part wait: two files beside each other.
-const NAMES = ['console', 'daemon', 'live', 'reach', 'tracker-life', 'trust'];
+const NAMES = [
+  'console',
+  'daemon',
+  'doctor',
+  'gossip',
+  'limit',
+  'live',
+  'reach',
+  'tracker',
+  'tracker-life',
+  'trust',
+  'ways',
+];
 
 export const beside = NAMES.map((name) => `dist/test/lab/${name}.test.js`);
 

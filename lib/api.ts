@@ -9,6 +9,8 @@ import type { PeerId } from './ids.js';
 export interface PeerName {
   id: PeerId;
   name: string;
+  /** What the config file calls it, where it names one at its host; people may call it so too. */
+  listed?: string;
 }
 
 /** A file of the network: one row for each content under one path; a file without an id yet is a row of its own. */
@@ -21,10 +23,19 @@ export interface FileRow {
 }
 
 export interface Listing {
-  /** Sorted by path. */
+  /** Sorted by path; where words were looked for, the best first. */
   files: FileRow[];
   /** Of the peers named by `from`, those that are not here. */
   away: string[];
+  /** Hits of a find that are left out, where there are too many. */
+  more?: number;
+}
+
+/** A piece of a listing, in its order. `away` is in the first, `more` in the last. */
+export interface ListingPart {
+  files: FileRow[];
+  away?: string[];
+  more?: number;
 }
 
 export interface ListQuery {
@@ -59,8 +70,12 @@ export interface SourcesRow {
   sources: SourceRow[];
 }
 
-/** How a peer was found. `self` is oneself. */
-export type Via = 'multicast' | 'join' | 'relay' | 'call' | 'tracker' | 'self';
+/**
+ * How a peer was found: by what it says to everyone (`multicast`, or a subnet's `broadcast` where that does not come), because it
+ * was `remembered` from before, by --join (`join`) or `[[peers]]` of a config file (`config`), as another peer told of it
+ * (`relay`), as it came to us (`call`), by a `tracker`. `self` is oneself.
+ */
+export type Via = 'multicast' | 'broadcast' | 'remembered' | 'join' | 'config' | 'relay' | 'call' | 'tracker' | 'self';
 
 export interface PeerRow extends PeerName {
   /** TCP, "ip:port" or "[ip]:port". */
@@ -72,6 +87,14 @@ export interface PeerRow extends PeerName {
   via: Via;
   /** Why nothing can be had from it now: every way to it was tried. Left out where it can be reached, or was not tried. */
   unreachable?: string;
+}
+
+/** A peer that is remembered no more. */
+export interface ForgottenRow extends PeerName {
+  /** Where it was. */
+  addresses: string[];
+  /** Names that were tied to its key, and are tied to nobody now. */
+  names: string[];
 }
 
 export interface GetQuery {
@@ -491,15 +514,37 @@ export interface StatusReport {
 /** Something that `doctor` looked at. `bad`: something does not work; `warn`: something works less well than it could. */
 export interface Finding {
   level: 'ok' | 'warn' | 'bad';
-  /** What it is about: "network", "join", "tracker", "reachable", "peers", "groups". */
+  /** What it is about: "network", "clock", "port", "send", "firewall", "multicast", "join", "tracker", "reachable", "peers", "groups". */
   topic: string;
+  /** What it comes from, a stable word, where something is not well: "firewall", "isolation", "snooping", "vpn", "nobody"... */
+  cause?: string;
   message: string;
   /** What mends it. */
   advice?: string;
+  /** The command that does so, or tells more, as it is typed in a shell. */
+  command?: string;
+}
+
+/** What went over a network card since the peer started, in datagrams. */
+export interface InterfaceRow {
+  name: string;
+  /** Own IP addresses, link-local ones of IPv6 with their zone. */
+  addresses: string[];
+  sent: number;
+  /** Of what was sent to everyone, what came back to this machine. */
+  echoed: number;
+  /** From others in the card's networks, by how it was addressed. */
+  heardMulticast: number;
+  heardBroadcast: number;
+  heardUnicast: number;
+  /** Other peers in its networks. */
+  peers: number;
 }
 
 export interface DoctorReport {
   findings: Finding[];
+  /** The card of this machine alone at the end: of it, what other programs here said. */
+  interfaces: InterfaceRow[];
 }
 
 /** One message sent or received, for `--trace`. */
@@ -538,11 +583,18 @@ export interface BelowRow {
 export interface Api {
   /** Files of the network. @throws HearsayError `ambiguous` where a name in `from` is borne by two, `no-peer` where all are away */
   list(query: ListQuery): Promise<Listing>;
+  /** The same piece by piece, as fast as it is taken; leaving it early ends it. */
+  listing(query: ListQuery, signal: AbortSignal): AsyncIterable<ListingPart>;
   /** First `added` for each file that is there, then each change, until the signal. */
   follow(query: ListQuery, signal: AbortSignal): AsyncIterable<FollowEvent>;
   /** Who holds which chunks of what a WHAT means, files that are being received too. @throws as `get` */
   sources(what: string, from?: string[]): Promise<SourcesRow[]>;
   peers(): Promise<PeerRow[]>;
+  /**
+   * Forgets a peer that was here, and to whom names are tied. @param peer its name, its id or a unique prefix of its id
+   * @throws HearsayError `not-found`, `ambiguous`
+   */
+  forget(peer: string): Promise<ForgottenRow>;
   /** What completes a path, of what is known already; the first of many. @throws as `list` */
   below(query: BelowQuery): Promise<BelowRow[]>;
   /** Fetches. Errors of single files are events; what stops everything is thrown. */

@@ -1,15 +1,27 @@
 /** A map that keeps the latest so many: where there is no room, what was set longest ago goes. */
 export class Latest<K, V> extends Map<K, V> {
   readonly #most: number;
+  /** Stands before the oldest: to look for that from the beginning each time takes as long as the room that others left there. */
+  #oldest: Iterator<K>;
 
   constructor(most: number) {
     super();
     this.#most = most;
+    this.#oldest = this.keys();
   }
 
   override set(key: K, value: V): this {
     this.delete(key);
-    if (this.size >= this.#most) this.delete(this.keys().next().value as K);
+    if (this.size >= this.#most) this.#drop();
     return super.set(key, value);
+  }
+
+  #drop(): void {
+    let next = this.#oldest.next();
+    if (next.done) {
+      this.#oldest = this.keys();
+      next = this.#oldest.next();
+    }
+    if (!next.done) this.delete(next.value);
   }
 }

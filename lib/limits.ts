@@ -6,8 +6,26 @@ const MIB = 1024 * KIB;
 /** A datagram, bytes: below IPv6's least MTU less headers (1,232), so that none is ever fragmented. */
 export const DATAGRAM_MAX = 1200;
 
-/** A message in a datagram, bytes: what is left when it is sealed for a private group (salt, counter and tag take 40). */
-export const DATAGRAM_MESSAGE_MAX = 1160;
+/** What is said in a datagram, bytes: what is left when it is sealed for a private group (salt, counter and tag take 40). */
+export const DATAGRAM_PLAIN_MAX = 1160;
+
+/** A message in a datagram, bytes: what is left when it is broadcast as well, within another message that says so (16). */
+export const DATAGRAM_MESSAGE_MAX = DATAGRAM_PLAIN_MAX - 16;
+
+/** Datagrams to everyone remembered for a moment, so that a copy by another card is known as one: those of some hundred peers. */
+export const COPIES_MAX = 256;
+
+/** Peers remembered from before: those whom a person has met in a month; kept with their addresses they are some 100 KB. */
+export const REMEMBERED_MAX = 256;
+
+/** Of those remembered, dialled at a time: few, as most of them are not there any more. */
+export const RECALLS_MAX = 4;
+
+/** Addresses that are named to the cards' side as near; where more are, every card is meant. */
+export const NEAR_MAX = 64;
+
+/** Hosts of the config's `[[peers]]`: as many as a person would write; each is dialled for as long as it does not answer. */
+export const LISTED_MAX = 256;
 
 /** A block, bytes: the unit of requesting, framing and acknowledging; small, so that small things pass between. */
 export const BLOCK = 256 * KIB;
@@ -66,8 +84,14 @@ export const PEERS_PER_ADDRESS_MAX = 256;
 /** Offers of all live peers together: some 1.6 GB; beyond it those of the address with most are left out, with a warning. */
 export const OFFERS_MAX = 4_000_000;
 
-/** Shelves of peers that are gone, kept for half an hour so that a quick return costs no pull. */
+/** Shelves of peers that are gone, kept for a day so that a return costs no pull. */
 export const GONE_SHELVES_MAX = 1000;
+
+/** Offers on all of these: some 400 MB; beyond it those gone longest ago lose theirs. */
+export const GONE_OFFERS_MAX = 1_000_000;
+
+/** Heartbeats remembered by their signatures, so that others' show that they followed: those of a minute and a half. */
+export const PULSES_MAX = 2048;
 
 /** Characters of a pattern: as long as the longest sensible path's; the matcher's cost is path × pattern / 32. */
 export const PATTERN_MAX = 1024;
@@ -99,11 +123,17 @@ export const CHECKED_MAX = 2048;
 /** Other writers' offers being pulled at once: more would only share the same link and disk. */
 export const PULLS_MAX = 8;
 
+/** Writers in one digest: all of a large LAN, 56 KB. */
+export const DIGEST_MAX = 1024;
+
 /** Offers gathered at a time of all answers to pulls: two of the largest; beyond it the largest gives way. */
 export const GATHERED_MAX = 2 * (OFFERS_PER_PEER_MAX + TOMBSTONES_MAX);
 
 /** Datagrams waiting to be handled: at 1,200 bytes some 2.4 MB; beyond it those of whoever sends most are dropped, gossip heals. */
 export const DATAGRAM_QUEUE_MAX = 2048;
+
+/** Addresses whose datagrams are counted one by one for the doctor: those of a full LAN, by IPv4 and IPv6. */
+export const HEARD_HOSTS_MAX = 2048;
 
 /** Connections at once in all: a thousand peers use far fewer, and each costs some 100 KiB. */
 export const CONNECTIONS_MAX = 512;
@@ -194,6 +224,9 @@ export const SMALL_MAX = BLOCK;
 
 /** Files looked at and told of by one answer to a query. */
 export const HITS_MAX = 1_000_000;
+
+/** Offers that one find gives: the best. Whoever needs more says more. */
+export const FOUND_MAX = 10_000;
 
 /** Receivers of one content that a source tells of: enough to find a swarm, small in a frame. */
 export const SWARM_TOLD_MAX = 64;

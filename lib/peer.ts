@@ -17,10 +17,12 @@ import type {
   BelowRow,
   DoctorReport,
   FollowEvent,
+  ForgottenRow,
   GetEvent,
   GetQuery,
   InboxRow,
   Listing,
+  ListingPart,
   ListQuery,
   PeerName,
   PeerRow,
@@ -48,21 +50,25 @@ import { say } from './drive/clients.js';
 import { collect, type Fetched, type GetOptions } from './drive/collect.js';
 import { refuse } from './drive/desks.js';
 import { diagnose } from './drive/doctor.js';
+import { examine, interfaceRows } from './drive/doctor-look.js';
 import { Getting } from './drive/getting.js';
 import { Gossiper, type News, now } from './drive/gossiper.js';
 import { Happenings } from './drive/happenings.js';
 import { Inbox } from './drive/inbox.js';
 import { Jobs } from './drive/jobs.js';
+import { Joins } from './drive/joins.js';
 import { Limits } from './drive/limits.js';
 import { followEvent, listing, matcher, questionOf } from './drive/listing.js';
 import { LocalShelf } from './drive/local-shelf.js';
 import { lookUpPeers } from './drive/lookup.js';
 import { type Opened, open } from './drive/open.js';
-import { differences, type PeerOptions, type Settled, settle } from './drive/options.js';
+import { differences, joinsOf, type PeerOptions, type Settled, settle } from './drive/options.js';
 import { Parcels } from './drive/parcels.js';
 import { Reach } from './drive/reach.js';
 import { Refresher } from './drive/refresh.js';
+import { Remembered } from './drive/remembered.js';
 import { Requests } from './drive/requests.js';
+import { resting } from './drive/resting.js';
 import { InboxRules } from './drive/rules.js';
 import { seed } from './drive/seeding.js';
 import { Sends } from './drive/sends.js';
@@ -80,10 +86,10 @@ import { View } from './drive/view.js';
 import { Warnings } from './drive/warnings.js';
 import { formatEndpoint, isLoopback } from './endpoint.js';
 import { asHearsayError, HearsayError } from './errors.js';
+import type { PeerInfo } from './gossip/events.js';
 import { Gossip, type Settings as GossipSettings } from './gossip/gossip.js';
 import { keyPart, type PeerId } from './ids.js';
 import type { GroupKeys } from './net/group-keys.js';
-import { presentInterfaces, watchInterfaces } from './net/interfaces.js';
 import { type Identity, verifySignature } from './net/keys.js';
 import type { Link } from './net/link.js';
 import { Links, TRACKER_MOST } from './net/links.js';
@@ -116,7 +122,6 @@ const PORTS_NEXT = 50;
 /** How often links are looked at, and after how long without use one is closed, ms. */
 const IDLE_LOOK = 10_000;
 const IDLE_CLOSE = 60_000;
-const INTERFACES_LOOK = 2000;
 /** How long those who follow wait for all that trackers know until now, ms. */
 const FOLLOW_MS = 3000;
 /** A goodbye leaves before its socket is closed. */
@@ -142,7 +147,7 @@ export class Peer implements Api {
       this.#gossiper.refresh();
       this.#trackers.refresh();
     },
-    isBusy: () => this.#gossip.isPulling || this.#gossiper.dialling,
+    isBusy: () => this.#gossip.isPulling || this.#joins.dialling,
     wait: () => this.#settled.wait * 1000,
     signal: this.#abort.signal,
   });
@@ -151,6 +156,10 @@ export class Peer implements Api {
   readonly #gossipSettings: GossipSettings;
   readonly #gossip: Gossip;
   readonly #gossiper: Gossiper;
+  /** Hosts that a person named. */
+  readonly #joins: Joins;
+  /** Who was here before. */
+  readonly #remembered: Remembered;
   readonly #reach: Reach;
   readonly #tunnels: Tunnels;
   readonly #links: Links;
@@ -188,6 +197,8 @@ export class Peer implements Api {
   readonly #inbox: Inbox;
   #multicast: Multicast | undefined;
   #served: Served | undefined;
+  /** The port where it was to listen, which another program had; `chosen` by a person. */
+  #taken: { port: number; chosen: boolean } | undefined;
   #stopping: Promise<void> | undefined;
   /** What happened before `ready` was told, which comes first; undefined from then on. */
   #early: ShareEvent[] | undefined;
@@ -296,27 +307,41 @@ export class Peer implements Api {
       call: (peer) => this.#gossiper.call(peer),
       multicast: settled.multicast,
     });
+    this.#joins = new Joins({
+      links: this.#links,
+      hosts: settled.joins,
+      onJoined: (link, endpoint) => this.#trackers.joined(link, endpoint),
+      onWarning: (code, message) => this.#news({ kind: 'warning', code, message }),
+    });
     this.#gossiper = new Gossiper({
       id,
       gossip: this.#gossip,
       links: this.#links,
       requests: this.#requests,
-      join: settled.joins,
+      joins: this.#joins,
       sealer: parts.group.datagrams && new Sealer(parts.group.datagrams, randomBytes),
       reach: this.#reach,
       onNews: (news) => this.#news(news),
-      onJoined: (link, endpoint) => this.#trackers.joined(link, endpoint),
       filter,
       tracer,
     });
-    this.#view = new View(this.#gossip, this.#trackers.live, undefined, {
-      change: (change) => {
+    const listedName = (peer: PeerId) => this.#joins.listedName(peer);
+    const events = {
+      change: (change: IndexChange) => {
         this.#changes.push(change);
         this.#happenings.change(change);
       },
-      peer: (change, peer) => this.#comes(change, peer),
-    });
+      peer: (change: 'came' | 'left', peer: PeerName) => this.#comes(change, peer),
+    };
+    this.#view = new View(this.#gossip, this.#trackers.live, undefined, events, undefined, listedName);
     this.#known = parts.known((message) => this.#tell({ event: 'warning', message }));
+    this.#remembered = new Remembered({
+      ...parts.remembered,
+      keeps: !passive,
+      here: () => this.#gossip.peers().filter(({ self }) => !self),
+      known: this.#known,
+      onWarning: (message) => this.#tell({ event: 'warning', message }),
+    });
     this.#awaited = new Awaited({
       id,
       trackers: this.#trackers,
@@ -369,7 +394,7 @@ export class Peer implements Api {
         return peer !== undefined && from.some((name) => onePeer(name, [peer]) !== undefined);
       },
       found: (peer, offers, last, aside) => this.#gossiper.dispatch({ kind: 'found', peer, offers, last, aside }),
-      pending: () => this.#gossiper.joining,
+      pending: () => this.#joins.joining,
     });
     this.#getting = new Getting({
       id,
@@ -472,12 +497,11 @@ export class Peer implements Api {
   }
 
   async #start({ warnings, epoch, saveEpoch }: Opened): Promise<void> {
-    const { passive, port, defaultPort, groupAddress, multicast, interface: cards, state } = this.#settled;
+    const { passive, groupAddress, multicast, interface: cards, state } = this.#settled;
     this.#served = await Served.open(passive ? undefined : state, (message) =>
       this.#tell({ event: 'warning', message }),
     );
-    if (passive) await this.#links.listen(0, 0);
-    else await this.#links.listen(port ?? defaultPort, port === undefined ? PORTS_NEXT : 0);
+    await this.#listen();
     this.#gossipSettings.port = this.#links.port;
     this.#multicast = await Multicast.open({
       group: groupAddress.host,
@@ -485,21 +509,17 @@ export class Peer implements Api {
       interfaces: cards,
       enabled: multicast,
       onDatagram: (data, from, all) => this.#gossiper.datagram(data, from, all),
+      onChange: () => {
+        this.#gossiper.dispatch({ kind: 'interfaces-changed' });
+        this.#trackers.listening();
+      },
       onWarning: (message) => this.#tell({ event: 'warning', message }),
     });
+    this.#gossiper.dispatch({ kind: 'remembered', peers: this.#remembered.absent() });
     this.#gossiper.start(this.#multicast);
     this.#trackers.start();
     if (!passive) this.#awaited.start();
     this.#tracker?.start();
-    this.#closers.push(
-      watchInterfaces(() => {
-        void this.#multicast?.refresh().then((changed) => {
-          if (!changed) return;
-          this.#gossiper.dispatch({ kind: 'interfaces-changed' });
-          this.#trackers.listening();
-        });
-      }, INTERFACES_LOOK),
-    );
     let saved = epoch;
     // Rises where others remember a later run than this state folder does; the next run begins above it.
     const save = () => {
@@ -532,6 +552,20 @@ export class Peer implements Api {
     for (const message of warnings) this.#tell({ event: 'warning', message });
   }
 
+  /** Begins to listen. @throws HearsayError `port-taken`; a one-shot, which can do without, listens elsewhere */
+  async #listen(): Promise<void> {
+    const { passive, listens, port, defaultPort } = this.#settled;
+    const wanted = port ?? defaultPort;
+    try {
+      if (!listens) await this.#links.listen(0, 0);
+      else await this.#links.listen(wanted, port === undefined ? PORTS_NEXT : 0);
+    } catch (thrown) {
+      if (!passive) throw thrown;
+      await this.#links.listen(0, 0);
+    }
+    if (listens && wanted !== 0 && this.port !== wanted) this.#taken = { port: wanted, chosen: port !== undefined };
+  }
+
   /** Says goodbye and stops everything; what is being written is finished. May be called again. */
   stop(): Promise<void> {
     this.#stopping ??= this.#stop();
@@ -549,13 +583,14 @@ export class Peer implements Api {
     this.#gossiper.stop();
     this.#server.stop();
     const tracker = this.#tracker?.stop();
+    const remembered = this.#remembered.stop();
     this.#changes.end();
     for (const close of this.#closers.splice(0)) close();
     // Gets put their partials away while the goodbye leaves.
     this.#rules.stop();
     await Promise.all([delay(GOODBYE_MS), this.#sends.stop(), this.#inbox.stop(), this.#jobs.stop()]);
     await Promise.all([this.#links.close(), this.#multicast?.close(), this.#catalogue?.stop()]);
-    await Promise.all([this.#served?.stop(), this.#known.stored(), tracker]);
+    await Promise.all([this.#served?.stop(), this.#known.stored(), remembered, tracker]);
     await this.#store?.close();
   }
 
@@ -595,13 +630,27 @@ export class Peer implements Api {
   }
 
   async list(query: ListQuery = {}): Promise<Listing> {
-    const view = await this.#learn([questionOf(query)]);
+    const listing: Listing = { files: [], away: [] };
+    for await (const { files, away, more } of this.listing(query, this.#abort.signal)) {
+      for (const row of files) listing.files.push(row);
+      if (away) listing.away = away;
+      if (more) listing.more = more;
+    }
+    return listing;
+  }
+
+  async *listing(query: ListQuery, signal: AbortSignal): AsyncGenerator<ListingPart> {
+    const view = await this.#learn([questionOf(query)], signal);
     const peers = view.peers();
     const nobody = peers.every(({ self }) => self) ? this.#gossiper.whyNobody() : undefined;
     const from = lookUpPeers(query.from ?? [], peers, nobody);
-    const fits = matcher(query, query.from ? from.ids : undefined);
     const names = new Map(peers.map((peer) => [peer.id, peer]));
-    return { files: listing(view, fits, (p) => names.get(p) ?? this.#getting.nameOf(p)), away: from.away };
+    const nameOf = (p: PeerId) => names.get(p) ?? this.#getting.nameOf(p);
+    yield { files: [], away: from.away };
+    for await (const { files, more } of resting(listing(view.listed, query, query.from && from.ids, nameOf))) {
+      signal.throwIfAborted();
+      yield more > 0 ? { files, more } : { files };
+    }
   }
 
   async *follow(query: ListQuery, signal: AbortSignal): AsyncGenerator<FollowEvent> {
@@ -624,9 +673,13 @@ export class Peer implements Api {
       const from = query.from ? lookUpPeers(query.from, here.peers()).ids : undefined;
       const fits = matcher(query, from);
       const shown = new Set<string>();
-      for (const row of listing(view, fits, nameOf)) {
-        for (const { id } of row.peers) shown.add(`${id} ${row.path}`);
-        yield { event: 'added', ...row };
+      const { words, ...all } = query;
+      for await (const { files } of resting(listing(view.listed, all, from, nameOf))) {
+        for (const row of files) {
+          if (words && !fits({ path: row.path, peer: row.peers[0].id })) continue;
+          for (const { id } of row.peers) shown.add(`${id} ${row.path}`);
+          yield { event: 'added', ...row };
+        }
       }
       for await (const change of changes) {
         if (!fits(change.offer)) continue;
@@ -665,8 +718,19 @@ export class Peer implements Api {
     return view.peers().map(({ id, name, addresses, files, bytes, tracker, self, via }) => {
       const unreachable = self ? undefined : this.#reach.unreachable(id);
       const row = { id, name, addresses: self ? this.addresses : addresses, files, bytes, tracker, self, via };
+      if (via === 'join' && this.#joins.listedName(id) !== undefined) row.via = 'config';
       return { ...row, ...(unreachable === undefined ? {} : { unreachable }) };
     });
+  }
+
+  async forget(text: string): Promise<ForgottenRow> {
+    const forgotten = await this.#remembered.forget(text);
+    this.#gossiper.dispatch({ kind: 'forgotten', peer: forgotten.id });
+    if (forgotten.names.length > 0) {
+      this.#shares?.relimit();
+      this.#rules.again(this.#settled);
+    }
+    return forgotten;
   }
 
   async below({ prefix, from }: BelowQuery): Promise<BelowRow[]> {
@@ -762,6 +826,9 @@ export class Peer implements Api {
     const { inbox, 'inbox-rules': rules, 'inbox-folder': folder } = settings;
     this.#settled = { ...this.#settled, inbox, 'inbox-rules': rules, 'inbox-folder': folder };
     this.#rules.set(this.#settled);
+    const { peers } = settings;
+    this.#settled = { ...this.#settled, peers, joins: joinsOf({ ...this.#settled, peers }) };
+    this.#joins.set(this.#settled.joins);
     // Those that were named when it was started stand in place of the file's.
     const isGiven = settings.sharesGiven || this.#settled.sharesGiven;
     const reshared = isGiven ? { added: [], removed: [], errors: [] } : await shares.reconfigure(settings.share);
@@ -806,23 +873,25 @@ export class Peer implements Api {
   }
 
   async doctor(): Promise<DoctorReport> {
-    const view = await this.#learn([{ kind: LOOKUP.peers, text: '' }]);
-    const others = view.peers().filter(({ self }) => !self);
-    const { joins, interface: cards, multicast, passive } = this.#settled;
-    const findings = diagnose({
-      cards: presentInterfaces(cards),
-      multicast,
-      port: passive ? 0 : this.port,
-      joins: joins.map(formatEndpoint),
-      unjoined: this.unjoined,
-      trackers: this.#trackers.rows(),
-      reachable: this.#trackers.reachable,
-      others: others.length,
-      tried: await this.#reach.look(others),
-      whyNobody: this.#gossiper.whyNobody(),
-      strangers: this.#gossiper.strangers,
+    const others = (all: PeerInfo[]) => all.filter(({ self }) => !self);
+    const facts = await examine({
+      settled: this.#settled,
+      startedAt: this.#startedAt - performance.timeOrigin,
+      port: this.#settled.listens && !this.#taken?.chosen ? this.port : 0,
+      taken: this.#taken,
+      multicast: this.#multicast as Multicast,
+      gossiper: this.#gossiper,
+      joins: this.#joins,
+      links: this.#links,
+      trackers: this.#trackers,
+      known: () => others(this.#view.peers()),
+      learn: async () => others((await this.#learn([{ kind: LOOKUP.peers, text: '' }])).peers()),
+      try: (peers) => this.#reach.look(peers),
+      absent: () => this.#remembered.absent(),
+      offers: () => this.#view,
+      clock: () => ({ system: Date.now(), steady: now() }),
     });
-    return { findings };
+    return { findings: diagnose(facts), interfaces: interfaceRows(facts.cards) };
   }
 
   trace(signal: AbortSignal): AsyncIterable<TraceRecord> {
@@ -831,7 +900,7 @@ export class Peer implements Api {
 
   /** Why joined hosts could not be reached, by their addresses. */
   get unjoined(): ReadonlyMap<string, HearsayError> {
-    return this.#gossiper.unjoined;
+    return this.#joins.unjoined;
   }
 
   get #private(): boolean {
@@ -883,10 +952,12 @@ export class Peer implements Api {
         this.#gossiper.dispatch({ kind: 'aside', peer: link.peer, message });
         return;
       case 'P':
+      case 'b':
       case 'F':
         this.#answerer.take(link, message);
         return;
       case 'D':
+      case 'r':
       case 'I':
       case 'M':
       case 'T':
@@ -959,8 +1030,12 @@ export class Peer implements Api {
     }
     for (const view of [this.#view, ...this.#views]) view.news(news);
     if (news.kind !== 'peer') return;
-    if (news.change === 'left') this.#trackers.unheard(news.peer.id);
-    else {
+    if (news.change === 'left') {
+      this.#trackers.unheard(news.peer.id);
+      const was = this.#remembered.left(news.peer);
+      if (was) this.#gossiper.dispatch({ kind: 'remembered', peers: [was] });
+    } else {
+      this.#remembered.came(news.peer);
       this.#asker.came(news.peer.id);
       this.#trackers.heard(news.peer);
     }

@@ -15,6 +15,8 @@ export interface Wanted<Flags> {
   onStop?(): void;
   /** Whether a one-shot is to keep up with what changes. */
   follow?: boolean;
+  /** Whether a one-shot is to listen where a long-lived peer would. */
+  listens?: boolean;
   /** Whether a one-shot keeps its first messages for the trace. */
   trace?: boolean;
   flags: Flags;

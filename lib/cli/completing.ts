@@ -58,6 +58,7 @@ export const VALUES: Readonly<Record<string, Kind | readonly string[]>> = {
   config: 'files',
   for: 'peers',
   from: 'peers',
+  forget: 'peers',
   inbox: ['ask', 'accept', 'refuse'],
   'inbox-folder': 'files',
   interface: 'interfaces',

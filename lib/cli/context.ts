@@ -51,7 +51,7 @@ export class Context {
   /** Finds or starts what the command speaks to. */
   async session(
     mode: Wanted['mode'],
-    more: Partial<Pick<Wanted, 'onEvent' | 'follow' | 'flags' | 'service' | 'onStop' | 'onWarning'>> = {},
+    more: Partial<Pick<Wanted, 'onEvent' | 'follow' | 'listens' | 'flags' | 'service' | 'onStop' | 'onWarning'>> = {},
   ) {
     const { flags, configFile } = this.common;
     const starting = this.#connect({

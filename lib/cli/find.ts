@@ -8,7 +8,9 @@ import { listOption } from './options.js';
 export function findCommand(perform: Perform): Command {
   return new Command('find')
     .summary('search paths')
-    .description('List the files whose paths have every WORD in them, in any order and case.')
+    .description(
+      'List the files whose paths have every WORD in them, in any order, whatever the case and the accents; the best first: those with the words in their own names.',
+    )
     .usage('[options] WORD...')
     .argument('[word...]')
     .addOption(listOption('--from <peer,...>', 'only what these peers have: names or ids'))

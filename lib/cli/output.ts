@@ -85,6 +85,12 @@ export class Output {
     if (gathered) await this.#io.stdout.write(gathered);
   }
 
+  /** A piece of a document that is written as it comes. The caller has made it printable. */
+  raw(text: string): Promise<void> {
+    this.beforeLine();
+    return this.#io.stdout.write(text);
+  }
+
   /** One document or event on one line. */
   data(value: object): Promise<void> {
     return this.#io.stdout.write(`${printableJson(value)}\n`);

@@ -1,11 +1,15 @@
 import { Command } from 'commander';
 import type { PeerRow } from '../api.js';
 import { printable } from '../names.js';
-import type { Perform } from './context.js';
+import type { Context, Perform } from './context.js';
 import { count, formatSize, peerLabel } from './format.js';
 import { checkReached, tellNobody } from './listing.js';
 import type { Output } from './output.js';
 import { table } from './text.js';
+
+interface Options {
+  forget?: string;
+}
 
 /** `hearsay peers`: who is here. */
 export function peersCommand(perform: Perform): Command {
@@ -13,10 +17,15 @@ export function peersCommand(perform: Perform): Command {
     .summary('who is here')
     .description('List the peers that are here, how to reach them, how much they share and how they were found.')
     .usage('[options]')
-    .addHelpText('after', '\nExamples:\n  hearsay peers\n  hearsay peers --json')
-    .action((_options: object, command: Command) =>
+    .option(
+      '--forget <peer>',
+      'forget a peer that was here, by name or id: where it was, and the names tied to its key',
+    )
+    .addHelpText('after', '\nExamples:\n  hearsay peers\n  hearsay peers --json\n  hearsay peers --forget anna')
+    .action(({ forget }: Options, command: Command) =>
       perform(command, async (context) => {
         const { out } = context;
+        if (forget !== undefined) return forgetPeer(context, forget);
         const session = await context.session('any');
         const peers = await context.within(session.api.peers());
         await checkReached(context, session);
@@ -27,6 +36,19 @@ export function peersCommand(perform: Perform): Command {
         else out.note(count(others, 'other peer'));
       }),
     );
+}
+
+/** Forgets one, and tells what it was. */
+async function forgetPeer(context: Context, peer: string): Promise<void> {
+  const { out } = context;
+  const { api } = await context.session('any');
+  const forgotten = await context.within(api.forget(peer));
+  if (out.manner.json) return out.data({ forgotten });
+  if (out.manner.quiet) return;
+  const { addresses, names } = forgotten;
+  const where = addresses.length > 0 ? `, which was at ${addresses.map(printable).join(', ')}` : '';
+  const tied = names.length > 0 ? `; ${names.map(printable).join(', ')} may be somebody else from now on` : '';
+  await out.line(`forgot ${peerLabel(forgotten)} ${forgotten.id}${where}${tied}`);
 }
 
 function peerJson({ id, name, addresses, files, bytes, tracker, self, via, unreachable }: PeerRow): object {

@@ -17,10 +17,12 @@ import type {
   DoctorReport,
   FileRow,
   FollowEvent,
+  ForgottenRow,
   GetEvent,
   GetQuery,
   InboxRow,
   Listing,
+  ListingPart,
   ListQuery,
   PeerRow,
   RefreshReport,
@@ -200,6 +202,10 @@ class Client implements ControlClient {
     return peers;
   }
 
+  async forget(peer: string): Promise<ForgottenRow> {
+    return (await this.#ask('forget', { peer }, () => {})) as unknown as ForgottenRow;
+  }
+
   below(query: BelowQuery): Promise<BelowRow[]> {
     return this.#rows('below', query);
   }
@@ -250,6 +256,18 @@ class Client implements ControlClient {
 
   async refresh(): Promise<RefreshReport> {
     return (await this.#ask('refresh', {}, () => {})) as unknown as RefreshReport;
+  }
+
+  async *listing(query: ListQuery, signal: AbortSignal): AsyncGenerator<ListingPart> {
+    const joiner = new Joiner<FileRow>();
+    for await (const { files, ...rest } of this.#stream<ListingPart>('listing', query, signal)) {
+      const rows: FileRow[] = [];
+      for (const piece of files) {
+        const row = joiner.push(piece as Piece<FileRow>);
+        if (row) rows.push(row);
+      }
+      yield { files: rows, ...rest };
+    }
   }
 
   async *follow(query: ListQuery, signal: AbortSignal): AsyncGenerator<FollowEvent> {

@@ -7,7 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { chmod, unlink } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { setImmediate as turn } from 'node:timers/promises';
-import type { Api, FileRow, FollowEvent } from '../api.js';
+import type { Api, FileRow, FollowEvent, ListingPart } from '../api.js';
 import { DETACHED } from '../detached.js';
 import { HearsayError, reasonOf } from '../errors.js';
 import {
@@ -23,6 +23,7 @@ import {
   clientMessage,
   errorBody,
   hello,
+  listingTexts,
   parts,
   pieces,
   prove,
@@ -267,6 +268,8 @@ class Caller {
         await this.#parts(n, 'peers', await this.#api.peers());
         return this.#channel.send({ n, result: {} });
       }
+      case 'forget':
+        return this.#channel.send({ n, result: await this.#api.forget(request.params.peer) });
       case 'below': {
         await this.#parts(n, 'rows', await this.#api.below(request.params));
         return this.#channel.send({ n, result: {} });
@@ -309,6 +312,8 @@ class Caller {
         return this.#stream(n, open, this.#api.events(signal));
       case 'doctor':
         return this.#channel.send({ n, result: await this.#api.doctor() });
+      case 'listing':
+        return this.#listing(n, open, this.#api.listing(request.params, signal));
       case 'follow':
         return this.#stream(n, open, eventPieces(this.#api.follow(request.params, signal)));
       case 'get':
@@ -331,6 +336,19 @@ class Caller {
       await turn();
       if (this.#channel.closed) return;
     }
+  }
+
+  /** Sends a listing at the pace at which the client takes it, and ends it when nobody does. */
+  async #listing(n: number, open: Open, parts: AsyncIterable<ListingPart>): Promise<void> {
+    for await (const part of parts) {
+      for (const text of listingTexts(n, part)) {
+        await open.credit.take(open);
+        if (open.abort.signal.aborted) break;
+        await this.#channel.sendText(text);
+      }
+      if (open.abort.signal.aborted) break;
+    }
+    if (!open.dropped) await this.#channel.send({ n, end: true });
   }
 
   /** Sends events at the pace at which the client takes them; a cancelled stream is sent to its end. */

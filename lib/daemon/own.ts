@@ -15,6 +15,7 @@ export async function oneShot(wanted: Wanted, settings: Settings): Promise<Sessi
     ...common(wanted, settings),
     passive: true,
     follow: wanted.follow ?? false,
+    listens: wanted.listens ?? false,
     trace: wanted.trace ?? false,
     onEvent: (event) => event.event === 'warning' && wanted.onWarning(event.message),
   });

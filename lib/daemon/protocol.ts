@@ -15,6 +15,7 @@ import type {
   AnswerQuery,
   FileRow,
   GetQuery,
+  ListingPart,
   ListQuery,
   RemoveQuery,
   SendQuery,
@@ -25,7 +26,7 @@ import { CONTROL_PART_BYTES, CONTROL_PEERS_MAX, PATH_MAX } from '../limits.js';
 import { PROGRAM } from './version.js';
 
 /** Raised when either side would misunderstand the other. */
-export const PROTOCOL = 2;
+export const PROTOCOL = 3;
 
 const MAGIC = 'control';
 
@@ -127,9 +128,11 @@ export const clientMessage = z.union([
   z.strictObject({ n, credit: z.number().int().positive().max(1_000_000) }),
   z.discriminatedUnion('method', [
     z.strictObject({ n, method: z.literal('list'), params: list }),
+    z.strictObject({ n, method: z.literal('listing'), params: list }),
     z.strictObject({ n, method: z.literal('follow'), params: list }),
     z.strictObject({ n, method: z.literal('sources'), params: sources }),
     z.strictObject({ n, method: z.literal('peers'), params: nothing }),
+    z.strictObject({ n, method: z.literal('forget'), params: z.strictObject({ peer: text }) }),
     z.strictObject({ n, method: z.literal('below'), params: z.strictObject({ prefix: text, from }) }),
     z.strictObject({ n, method: z.literal('get'), params: get }),
     z.strictObject({ n, method: z.literal('status'), params: nothing }),
@@ -194,6 +197,28 @@ export class Joiner<Row extends FileRow> {
     this.#begun = undefined;
     return whole;
   }
+}
+
+/** The messages that carry a piece of a listing as events: JSON texts, each of some CONTROL_PART_BYTES. */
+export function* listingTexts(request: number, { files, ...rest }: ListingPart): Generator<string> {
+  let gathered: string[] = [];
+  let length = 0;
+  const message = (more: object) => {
+    const others = JSON.stringify(more).slice(1);
+    return `{"n":${request},"event":{"files":[${gathered.join(',')}]${others === '}' ? '}' : `,${others}`}}`;
+  };
+  for (const row of files) {
+    for (const piece of pieces(row)) {
+      const json = JSON.stringify(piece);
+      gathered.push(json);
+      length += json.length;
+      if (length < CONTROL_PART_BYTES) continue;
+      yield message({});
+      gathered = [];
+      length = 0;
+    }
+  }
+  if (gathered.length > 0 || Object.keys(rest).length > 0) yield message(rest);
 }
 
 /** The messages that carry a long list: JSON texts, each a part of some CONTROL_PART_BYTES. */

@@ -17,10 +17,13 @@ import { Desks } from './desks.js';
 import { Paging } from './paging.js';
 import type { Parcels } from './parcels.js';
 
-type Question = Extract<Message, { type: 'P' | 'F' }>;
+type Question = Extract<Message, { type: 'P' | 'b' | 'F' }>;
 
 /** How long an answer waits for the first scan of what is shared, ms: less than the asker waits for an answer. */
 const SCAN_WAIT = 1500;
+
+/** One writer of a digest. */
+const KNOWN_BYTES = 50;
 
 export class Answerer {
   readonly #gossip: Gossip;
@@ -40,7 +43,7 @@ export class Answerer {
 
   /** Answers in its own time; what goes wrong is an answer too. */
   take(link: Link, message: Question): void {
-    const characters = message.type === 'F' ? message.text.length : message.buckets.length;
+    const characters = sizeOf(message);
     this.#desks.take(link, message.number, characters, (signal) => this.#answer(link, message, signal));
   }
 
@@ -64,6 +67,10 @@ export class Answerer {
         return pages;
       };
       return this.#paging.send(link, begin, signal);
+    }
+    if (message.type === 'b') {
+      if (message.known.some(({ writer }) => writer === this.#asides?.writer)) this.#asides?.asked(link);
+      return this.#paging.send(link, () => this.#gossip.answerDigest(message), signal);
     }
     if (message.kind === ASK.parcel || message.kind === ASK.parcelHashed) return this.#parcel(link, message, signal);
     // One who asks while the shares are still being looked through for the first time wants to know of them all.
@@ -93,6 +100,12 @@ export class Answerer {
     if (this.#catalogue?.find(path)?.id !== null) return;
     await this.#catalogue.hashNow(path);
   }
+}
+
+/** What a question takes while it waits, in characters. */
+function sizeOf(message: Question): number {
+  if (message.type === 'F') return message.text.length;
+  return message.type === 'P' ? message.buckets.length : message.known.length * KNOWN_BYTES;
 }
 
 function* parcelPages(number: number, offers: Offer[]): Generator<MessageOf<'I'>> {

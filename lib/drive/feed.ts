@@ -18,6 +18,8 @@ export class Feed {
   readonly #put: (peer: PeerId, changes: Change[]) => void;
   /** Paths whose offers changed, by their writers, with what they were. */
   readonly #waiting = new Map<PeerId, Map<string, PeerOffer | undefined>>();
+  /** Peers everything of whom is new to the registry, as far as they were gone through. */
+  readonly #walks = new Map<PeerId, Iterator<PeerOffer>>();
   #isDue = false;
   #stopped = false;
 
@@ -28,28 +30,49 @@ export class Feed {
 
   /** A peer's offer of a path changed. @param before what it was */
   changed(peer: PeerId, path: string, before: PeerOffer | undefined): void {
+    this.#add(peer, path, before);
+    this.#soon();
+  }
+
+  /** Everything that a peer offers is new to the registry. */
+  all(peer: PeerId): void {
+    this.#walks.set(peer, this.#index.of(peer)[Symbol.iterator]());
+    this.#soon();
+  }
+
+  /** A peer is not registered any more. */
+  drop(peer: PeerId): void {
+    this.#waiting.delete(peer);
+    this.#walks.delete(peer);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#walks.clear();
+    this.#waiting.clear();
+  }
+
+  #add(peer: PeerId, path: string, before: PeerOffer | undefined): void {
     let paths = this.#waiting.get(peer);
     if (!paths) {
       paths = new Map();
       this.#waiting.set(peer, paths);
     }
     if (!paths.has(path)) paths.set(path, before);
-    this.#soon();
   }
 
-  /** Everything that a peer offers is new to the registry. */
-  all(peer: PeerId): void {
-    for (const { path } of this.#index.of(peer)) this.changed(peer, path, undefined);
-  }
-
-  /** A peer is not registered any more. */
-  drop(peer: PeerId): void {
-    this.#waiting.delete(peer);
-  }
-
-  stop(): void {
-    this.#stopped = true;
-    this.#waiting.clear();
+  #walk(): void {
+    let left = AT_ONCE;
+    for (const [peer, offers] of this.#walks) {
+      for (; left > 0; left--) {
+        const { value, done } = offers.next();
+        if (done) {
+          this.#walks.delete(peer);
+          break;
+        }
+        this.#add(peer, value.path, undefined);
+      }
+    }
   }
 
   #soon(): void {
@@ -62,6 +85,7 @@ export class Feed {
   }
 
   #some(): void {
+    this.#walk();
     let left = AT_ONCE;
     for (const [peer, paths] of this.#waiting) {
       if (left <= 0) break;
@@ -78,6 +102,6 @@ export class Feed {
       if (paths.size === 0) this.#waiting.delete(peer);
       if (changes.length > 0) this.#put(peer, changes);
     }
-    if (this.#waiting.size > 0) this.#soon();
+    if (this.#waiting.size > 0 || this.#walks.size > 0) this.#soon();
   }
 }

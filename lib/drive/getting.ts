@@ -30,11 +30,13 @@ import type { GetContext } from './fetch.js';
 import type { Limiter } from './limiter.js';
 import type { LocalShelf } from './local-shelf.js';
 import { lookUpPeers } from './lookup.js';
+import { meant } from './meant.js';
 import type { Found } from './offered.js';
 import { namingOf, type Piece, piecesOf, unsettled } from './plan.js';
 import type { Reach } from './reach.js';
 import { refind } from './refind.js';
 import type { Requests } from './requests.js';
+import { rested } from './resting.js';
 import type { Server } from './serve.js';
 import type { Trackers } from './trackers.js';
 import type { View } from './view.js';
@@ -232,14 +234,15 @@ export class Getting implements GetContext {
     for (const name of from.away) this.#parts.warn(`${name} is not here; the others go on`);
     const pieces: Piece[] = [];
     for (const what of query.what) {
-      const find = () => this.#offers(view, query.from ? from.ids : undefined);
       try {
+        const offers = await rested(meant(view.listed, what, query.from && from.ids));
+        const find = () => this.#withIds(offers);
         const open = unsettled(candidates(find(), what, peers)).filter((o) => o.peer !== me);
         await this.#hash(open.slice(0, HASH_FIRST_MAX), signal);
         const found = resolveWhat(find(), what, peers);
         // This peer's own file can be copied only once its content is known.
-        const offers = found.offers.filter((o) => o.peer !== me || o.id !== null || !isFile(o));
-        pieces.push(...piecesOf(offers, namingOf(found), me, query.from && from.ids));
+        const fit = found.offers.filter((o) => o.peer !== me || o.id !== null || !isFile(o));
+        pieces.push(...piecesOf(fit, namingOf(found), me, query.from && from.ids));
       } catch (thrown) {
         signal.throwIfAborted();
         const error = await this.#explained(thrown, what, query.from, signal);
@@ -263,7 +266,7 @@ export class Getting implements GetContext {
     const view = await this.#parts.learn(questions, signal);
     return refind(pieces, {
       me: this.#parts.id,
-      offers: this.#offers(view, undefined),
+      offers: this.#withIds(this.#offersOf(view, pieces)),
       hash: (offers) => this.#hash(offers, signal),
       nameOf: (peer) => names.get(peer) ?? this.nameOf(peer).name,
       isHere: (peer) => this.isHere(peer),
@@ -286,7 +289,7 @@ export class Getting implements GetContext {
     // A one-shot has asked for the exact path only.
     const view = await this.#parts.learn([{ kind: ASK.what, text: `${what}/` }], signal);
     try {
-      candidates(this.#offers(view, undefined), what, view.peers());
+      candidates(await rested(meant(view.listed, what, undefined)), what, view.peers());
     } catch (again) {
       return asHearsayError(again);
     }
@@ -318,11 +321,30 @@ export class Getting implements GetContext {
   /** Ids told by hashing on demand, before gossip brings them. */
   readonly #hashed = new Latest<string, string>(HASHED_MAX);
 
-  *#offers(view: View, from: Set<PeerId> | undefined): Generator<PeerOffer> {
-    for (const offer of view) {
-      if (from && !from.has(offer.peer)) continue;
+  /** Offers with the ids that were told by hashing on demand. */
+  *#withIds(offers: Iterable<PeerOffer>): Generator<PeerOffer> {
+    for (const offer of offers) {
       const id = offer.id ?? this.#hashed.get(`${offer.peer} ${offer.path}`) ?? null;
       yield id === offer.id ? offer : { ...offer, id };
+    }
+  }
+
+  /** Whatever may be a source of some pieces. */
+  *#offersOf(view: View, pieces: readonly Piece[]): Generator<PeerOffer> {
+    const at = new Map<string, [PeerId, string]>();
+    const ids = new Set<string>();
+    for (const { id, path, sources } of pieces) {
+      if (id !== null) ids.add(id);
+      for (const peer of sources) at.set(`${peer} ${path}`, [peer, path]);
+    }
+    for (const [key, id] of this.#hashed) {
+      const space = key.indexOf(' ');
+      if (ids.has(id)) at.set(key, [key.slice(0, space), key.slice(space + 1)]);
+    }
+    for (const id of ids) yield* view.byId(id);
+    for (const [peer, path] of at.values()) {
+      const offer = view.get(peer, path);
+      if (offer) yield offer;
     }
   }
 }

@@ -1,25 +1,30 @@
 /**
  * The driver of gossip: turns datagrams, links and timers into events, and effects into traffic.
  *
- * Owns the timers and the redialling of joined hosts. Always true: one event is handled at a time, its effects carried
- * out in their order. Called by the peer.
+ * Owns the timers. Always true: one event is handled at a time, its effects carried out in their order; what was broadcast is
+ * told from what was multicast, also where one socket gets both. Called by the peer.
  */
 
 import type { Millis } from '../clock.js';
-import { type Endpoint, formatEndpoint } from '../endpoint.js';
+import { formatEndpoint } from '../endpoint.js';
 import { asHearsayError, HearsayError } from '../errors.js';
-import type { Effect, Event, Timer } from '../gossip/events.js';
+import type { Broadcast, Effect, Event, Sparing, Timer } from '../gossip/events.js';
 import type { Gossip } from '../gossip/gossip.js';
+import { isNear } from '../gossip/ladder.js';
 import type { PeerId } from '../ids.js';
+import type { UdpAddress } from '../net/datagrams.js';
 import { isRefused } from '../net/dialling.js';
 import type { Filter, Link, Tracer } from '../net/link.js';
 import type { Links } from '../net/links.js';
 import { looksSealed, type Sealer } from '../net/seal.js';
 import { looksOpen, type StrangerCount, Strangers, whyNobody } from '../net/strangers.js';
+import type { Way } from '../net/traffic.js';
 import type { Multicast } from '../net/udp.js';
 import type { Offer } from '../offer.js';
 import { decode, encode } from '../wire/codec.js';
 import type { Message } from '../wire/table.js';
+import type { Joins } from './joins.js';
+import { Lag } from './lag.js';
 import type { Reach } from './reach.js';
 import type { Requests } from './requests.js';
 import { Turns } from './turns.js';
@@ -33,25 +38,19 @@ export interface GossiperOptions {
   gossip: Gossip;
   links: Links;
   requests: Requests;
-  join: Endpoint[];
+  joins: Joins;
   /** Seals and opens datagrams, in a private group. */
   sealer: Sealer | undefined;
   reach: Reach;
   onNews(news: News): void;
-  /** A host that the person named has answered. */
-  onJoined(link: Link, endpoint: string): void;
   filter?: Filter;
   tracer?: Tracer;
 }
 
 const PULL_TIMEOUT: Millis = 10_000;
-/**
- * Redialling a joined host: at first after so long, then doubled up to the second, so that who comes back has everyone again
- * within 10 s; where another runs with this id, that will not end soon.
- */
-const REJOIN_FIRST: Millis = 1000;
-const REJOIN_MAX: Millis = 4000;
-const REJOIN_TAKEN: Millis = 30_000;
+/** An answer to a digest: without a page for so long, and in all. */
+const DIGEST_TIMEOUT: Millis = 5000;
+const DIGEST_TIMEOUT_ALL: Millis = 15_000;
 
 /** A clock that never goes back, in ms since 1970. */
 export function now(): Millis {
@@ -65,18 +64,11 @@ export class Gossiper {
   readonly #turns = new Turns<Event>((event) => {
     for (const effect of this.#options.gossip.handle(event, now())) this.#carryOut(effect);
   });
+  readonly #lag = new Lag((ms) => this.dispatch({ kind: 'lag', ms }));
   #stopped = false;
-  #firstJoins = 0;
-  /** Joined hosts that are being dialled. */
-  #attempts = 0;
-  readonly #joined = new Map<Link, () => void>();
-  /** What dials at once a joined host that waits for its next attempt. */
-  readonly #rejoins = new Set<() => void>();
   readonly #strangers = new Strangers();
   /** Datagrams that were not ours, damaged, or not sealed with our secret. */
   bad = 0;
-  /** Join addresses that have not answered yet, with why. */
-  readonly unjoined = new Map<string, HearsayError>();
 
   constructor(options: GossiperOptions) {
     this.#options = options;
@@ -84,36 +76,51 @@ export class Gossiper {
 
   start(multicast: Multicast): void {
     this.#multicast = multicast;
+    this.#lag.start();
     this.dispatch({ kind: 'start' });
-    for (const endpoint of this.#options.join) this.#join(endpoint);
+    this.#options.joins.start();
   }
 
   /** Says goodbye. */
   stop(): void {
     this.dispatch({ kind: 'stop' });
     this.#stopped = true;
+    this.#lag.stop();
     for (const timer of this.#timers) clearTimeout(timer);
     this.#timers.clear();
+    this.#options.joins.stop();
   }
 
   /** A datagram, as the socket gave it. */
-  datagram(data: Buffer, from: Endpoint, multicast: boolean): void {
+  datagram(data: Buffer, from: UdpAddress, multicast: boolean): void {
     const { filter, tracer } = this.#options;
     const plain = this.#unsealed(data, from.host);
-    if (!plain) return;
+    const count = (way: Way) => this.#multicast?.traffic.heard(from.host, way, performance.now());
+    if (!plain) {
+      count(multicast ? 'multicast' : 'unicast');
+      return;
+    }
     let message: Message | undefined;
+    let broadcast: Broadcast | undefined;
     try {
       message = decode(plain, 'udp');
+      if (message.type === 'u') {
+        broadcast = { deaf: message.deaf };
+        message = decode(message.message, 'udp');
+        if (message.type === 'u' || !multicast) throw new HearsayError('bad-message', 'not a broadcast');
+      }
       if (filter) message = filter(message, 'in', formatEndpoint(from));
     } catch {
       this.bad++;
+      count(multicast ? 'multicast' : 'unicast');
       if (plain === data && looksSealed(data)) this.#strangers.note('sealed', from.host, now());
       return;
     }
     if (!message) return;
+    count(broadcast ? 'broadcast' : multicast ? 'multicast' : 'unicast');
     tracer?.('in', formatEndpoint(from), message);
     if (message.type !== 'C') {
-      this.dispatch({ kind: 'datagram', from, multicast, message });
+      this.dispatch({ kind: 'datagram', from, multicast, broadcast, message });
       return;
     }
     if (message.to !== this.#options.id || message.from === this.#options.id) return;
@@ -139,8 +146,9 @@ export class Gossiper {
 
   /** Why nobody is found, as far as can be told: what joined hosts said, else what was heard. */
   whyNobody(): string {
-    if (this.unjoined.size === 0) return whyNobody(this.#options.sealer !== undefined, this.strangers);
-    return [...this.unjoined].map(([host, { message }]) => `${host}: ${message}`).join('; ');
+    const { unjoined } = this.#options.joins;
+    if (unjoined.size === 0) return whyNobody(this.#options.sealer !== undefined, this.strangers);
+    return [...unjoined].map(([host, { message }]) => `${host}: ${message}`).join('; ');
   }
 
   dispatch(event: Event): void {
@@ -161,38 +169,34 @@ export class Gossiper {
   }
 
   closed(link: Link): void {
-    this.#joined.get(link)?.();
-    this.#joined.delete(link);
+    this.#options.joins.closed(link);
     // A newer one may have taken its place.
     if (!this.#options.links.get(link.peer)) this.dispatch({ kind: 'disconnected', peer: link.peer });
   }
 
+  /** Sends to everyone what only oneself is meant by, on every card, to see whether it comes back. */
+  probe(): void {
+    this.call(this.#options.id);
+  }
+
   /** Asks a peer to dial us. */
   call(peer: PeerId): void {
-    const { id, links } = this.#options;
-    this.#sendMulticast({ type: 'C', from: id, to: peer, port: links.port });
+    const { id, links, gossip } = this.#options;
+    const message: Message = { type: 'C', from: id, to: peer, port: links.port };
+    this.#sendMulticast(message);
+    if (gossip.peer(peer)?.via === 'broadcast') this.#sendBroadcast(message, false);
   }
 
-  /** Whether a joined host is being dialled for the first time. */
-  get joining(): boolean {
-    return this.#firstJoins > 0;
-  }
-
-  /** Whether a host that is joined is being dialled. */
-  get dialling(): boolean {
-    return this.#attempts > 0;
-  }
-
-  /** Whether a link is kept although nobody uses it: to a joined host, or to a peer that multicast does not reach. */
+  /** Whether a link is kept although nobody uses it: to a joined host, or to a peer that does not hear what everyone is told. */
   needs(link: Link): boolean {
-    return this.#joined.has(link) || this.#options.gossip.peer(link.peer)?.via !== 'multicast';
+    const via = this.#options.gossip.peer(link.peer)?.via;
+    return this.#options.joins.has(link) || via === undefined || !isNear(via);
   }
 
   /** Asks everybody now, and dials at once those joined hosts that are not reached. */
   refresh(): void {
     this.dispatch({ kind: 'refresh' });
-    if (this.#stopped) return;
-    for (const go of [...this.#rejoins]) go();
+    if (!this.#stopped) this.#options.joins.hurry();
   }
 
   /** Own files changed. */
@@ -203,10 +207,15 @@ export class Gossiper {
   #carryOut(effect: Effect): void {
     switch (effect.kind) {
       case 'multicast':
-        this.#sendMulticast(effect.message);
+        this.#sendMulticast(effect.message, effect.sparing);
+        return;
+      case 'broadcast':
+        this.#sendBroadcast(effect.message, effect.deaf, effect.near);
         return;
       case 'reply':
-        this.#send(effect.message, formatEndpoint(effect.to), (data) => this.#multicast?.reply(data(), effect.to));
+        this.#send(effect.message, formatEndpoint(effect.to), (data) => {
+          this.#multicast?.reply(data, effect.to, effect.everywhere);
+        });
         return;
       case 'tell':
         this.#options.links.get(effect.peer)?.send(effect.message);
@@ -223,6 +232,12 @@ export class Gossiper {
           this.dispatch({ kind: 'pull-failed', from: effect.from, writer: effect.message.writer, code });
         });
         return;
+      case 'digest':
+        this.#digest(effect).then(
+          () => this.dispatch({ kind: 'digest-over', batch: effect.batch, ok: true }),
+          () => this.dispatch({ kind: 'digest-over', batch: effect.batch, ok: false }),
+        );
+        return;
       case 'timer':
         this.#setTimer(effect.at, effect.timer);
         return;
@@ -232,16 +247,27 @@ export class Gossiper {
     }
   }
 
-  #sendMulticast(message: Message): void {
-    this.#send(message, '*', (data) => this.#multicast?.send(data));
+  #sendMulticast(message: Message, sparing?: Sparing): void {
+    this.#send(message, '*', (data) => this.#multicast?.send(data, sparing));
   }
 
-  #send(message: Message, to: string, send: (data: () => Buffer) => void): void {
+  #sendBroadcast(message: Message, deaf: boolean, near?: readonly string[]): void {
+    const wrap = (inner: Message): Message => ({ type: 'u', deaf, message: encode(inner) });
+    this.#send(message, '*', (data) => this.#multicast?.broadcast(data, near), wrap);
+  }
+
+  /** @param wrap what it travels within */
+  #send(
+    message: Message,
+    to: string,
+    send: (data: () => Buffer) => void,
+    wrap: (message: Message) => Message = (whole) => whole,
+  ): void {
     const { filter, tracer, sealer } = this.#options;
     const sent = filter ? filter(message, 'out', to) : message;
     if (!sent) return;
     tracer?.('out', to, sent);
-    const data = encode(sent);
+    const data = encode(wrap(sent));
     send(() => (sealer ? sealer.seal(data) : data));
   }
 
@@ -249,6 +275,7 @@ export class Gossiper {
     const handle = setTimeout(
       () => {
         this.#timers.delete(handle);
+        this.#lag.look();
         this.dispatch({ kind: 'timer', timer });
       },
       Math.max(0, Math.min(at - now(), 2 ** 31 - 1)),
@@ -271,63 +298,21 @@ export class Gossiper {
     );
   }
 
-  /** Keeps a link to a joined host, whoever answers there, as long as this peer runs. */
-  #join(endpoint: Endpoint): void {
-    let delay = REJOIN_FIRST;
-    const again = () => {
-      if (this.#stopped) return;
-      // Spread, so that those who lost one host do not come back as one.
-      const wait = delay * (0.5 + Math.random() / 2);
-      const go = () => {
-        clearTimeout(timer);
-        this.#timers.delete(timer);
-        this.#rejoins.delete(go);
-        attempt();
-      };
-      const timer = setTimeout(go, wait);
-      this.#timers.add(timer);
-      this.#rejoins.add(go);
-      delay = Math.min(REJOIN_MAX, delay * 2);
-    };
-    const name = formatEndpoint(endpoint);
-    this.unjoined.set(name, new HearsayError('unreachable', 'no answer yet'));
-    this.#firstJoins++;
-    let first = true;
-    /** @returns whether this was the first attempt */
-    const tried = () => {
-      const wasFirst = first;
-      if (first) this.#firstJoins--;
-      first = false;
-      return wasFirst;
-    };
-    const attempt = () => {
-      this.#attempts++;
-      const dialled = this.#options.links.dial(endpoint).finally(() => this.#attempts--);
-      dialled.then(
-        (link) => {
-          tried();
-          delay = REJOIN_FIRST;
-          this.unjoined.delete(name);
-          if (link.open) {
-            this.#joined.set(link, again);
-            this.#options.onJoined(link, name);
-          } else again();
-        },
-        (thrown) => {
-          const { code, message: said } = asHearsayError(thrown, 'unreachable');
-          // Whoever tells of it names the host.
-          const why = said.startsWith(`${name}: `) ? said.slice(name.length + 2) : said;
-          const error = new HearsayError(code, why, { cause: thrown });
-          if (tried()) {
-            const message = `${name} cannot be joined: ${why}; it is tried again and again`;
-            this.#options.onNews({ kind: 'warning', code: error.code, message });
-          }
-          this.unjoined.set(name, error);
-          if (error.code === 'id-taken') delay = REJOIN_TAKEN;
-          again();
-        },
-      );
-    };
-    attempt();
+  /** A relay is one of many: it is not reached by way of others. */
+  async #digest({ batch, from, message }: Extract<Effect, { kind: 'digest' }>): Promise<void> {
+    const link = await this.#options.reach.connectNear(from);
+    await this.#options.requests.gather(
+      link,
+      (number) => ({ ...message, number }),
+      (page) => {
+        if (page.type === 'E') return true;
+        if (page.type !== 'r') throw new HearsayError('bad-message', `${page.type} in answer to a digest`);
+        this.dispatch({ kind: 'newer', batch, message: page });
+        return false;
+      },
+      DIGEST_TIMEOUT,
+      undefined,
+      DIGEST_TIMEOUT_ALL,
+    );
   }
 }

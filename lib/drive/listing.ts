@@ -1,13 +1,23 @@
 /** What `ls`, `find` and `--follow` show of the index. Pure. */
-import type { FollowEvent, ListQuery, PeerName } from '../api.js';
+import type { FileRow, FollowEvent, ListQuery, PeerName } from '../api.js';
 import type { PeerId } from '../ids.js';
+import { FOUND_MAX } from '../limits.js';
+import { byPath } from '../names.js';
 import { isFile, type Offer, type PeerOffer } from '../offer.js';
+import { folded } from '../shelf/folded.js';
+import { type Found, merged } from '../shelf/merged.js';
 import { patternMatcher, rows, wordMatcher } from '../shelf/query.js';
+import { rankOf } from '../shelf/rank.js';
+import type { Rows } from '../shelf/rows.js';
+import { EVERYTHING, scan, wantedPattern, wantedWords } from '../shelf/scan.js';
 import { ASK, type Question } from './asker.js';
 import type { IndexChange } from './changes.js';
 
 /** Whether an offer belongs in a listing. @throws HearsayError `usage` where the pattern is too long */
-export function matcher(query: ListQuery, from: Set<PeerId> | undefined): (offer: PeerOffer) => boolean {
+export function matcher(
+  query: ListQuery,
+  from: Set<PeerId> | undefined,
+): (offer: { peer: PeerId; path: string }) => boolean {
   const pattern = query.pattern === undefined ? undefined : patternMatcher(query.pattern);
   const words = query.words === undefined ? undefined : wordMatcher(query.words);
   return ({ peer, path }) => (!from || from.has(peer)) && (pattern?.(path) ?? true) && (words?.(path) ?? true);
@@ -20,16 +30,134 @@ export function questionOf({ pattern, words, from }: ListQuery): Question {
   return { kind: ASK.all, text: '', from };
 }
 
-/** Rows of a listing, sorted by path. */
-export function listing(
-  offers: Iterable<PeerOffer>,
-  fits: (offer: PeerOffer) => boolean,
+/** Rows of a listing that go out together. */
+const ROWS = 256;
+/** Hits that are ranked between two rests. */
+const RANKED = 256;
+
+/** What is there to be listed. */
+export interface Listed {
+  /** Rows of shelves, by their writers. */
+  shelves(): Iterable<{ peer: PeerId; rows: Rows }>;
+  /** Offers that are on no shelf. */
+  told(): Iterable<PeerOffer>;
+}
+
+/** Some rows of a listing; `more`: hits that are not in it, as there are too many. */
+export interface ListedRows {
+  files: FileRow[];
+  more: number;
+}
+
+/**
+ * The rows of a listing: sorted by path, or where words are looked for the best first. An undefined is a moment in which others may
+ * have a turn. What changes meanwhile is not in it.
+ * @param from only these peers' files
+ * @param most hits of words
+ * @throws HearsayError `usage` where the pattern is too long
+ */
+export function* listing(
+  listed: Listed,
+  query: ListQuery,
+  from: ReadonlySet<PeerId> | undefined,
   nameOf: (p: PeerId) => PeerName,
-) {
-  function* some() {
-    for (const offer of offers) if (fits(offer)) yield offer;
+  most = FOUND_MAX,
+): Generator<ListedRows | undefined, void, undefined> {
+  const { pattern, words } = query;
+  const wanted = [
+    ...(pattern === undefined ? [] : [wantedPattern(pattern)]),
+    ...(words === undefined ? [] : [wantedWords(words)]),
+  ];
+  const [first = EVERYTHING] = wanted;
+  const fits = matcher(query, undefined);
+  const parts: Found[] = [];
+  for (const { peer, rows } of listed.shelves()) {
+    if (from && !from.has(peer)) continue;
+    const found = yield* scan(rows, first, false);
+    if (found.length > 0) parts.push({ peer, rows, found });
+    yield undefined;
   }
-  return rows(some(), (peer) => nameOf(peer).name);
+  const others: PeerOffer[] = [];
+  let looked = 0;
+  for (const offer of listed.told()) {
+    if (++looked % ROWS === 0) yield undefined;
+    if (isFile(offer) && (!from || from.has(offer.peer)) && fits(offer)) others.push(offer);
+  }
+  const name = (peer: PeerId) => nameOf(peer).name;
+  if (words !== undefined) {
+    const { offers, more } = yield* best(parts, others, words, most);
+    yield* inRows(offers, name, more);
+  } else yield* inRows(merged(parts, others), name, 0);
+}
+
+/** Offers in their order as rows: those of one path come together. */
+function* inRows(
+  offers: Iterable<PeerOffer | undefined>,
+  name: (peer: PeerId) => string,
+  more: number,
+): Generator<ListedRows | undefined, void, undefined> {
+  let files: FileRow[] = [];
+  let same: PeerOffer[] = [];
+  const close = () => {
+    if (same.length > 0) for (const row of rows(same, name)) files.push(row);
+    same = [];
+  };
+  for (const offer of offers) {
+    if (!offer) {
+      yield undefined;
+      continue;
+    }
+    if (same.length > 0 && same[0].path !== offer.path) close();
+    same.push(offer);
+    if (files.length < ROWS) continue;
+    yield { files, more: 0 };
+    files = [];
+  }
+  close();
+  if (files.length > 0 || more > 0) yield { files, more };
+}
+
+interface Hit {
+  rank: number;
+  path: string;
+  offer(): PeerOffer;
+}
+
+/** The best hits, the best first. */
+function* best(
+  parts: readonly Found[],
+  others: readonly PeerOffer[],
+  words: readonly string[],
+  most: number,
+): Generator<undefined, { offers: PeerOffer[]; more: number }, undefined> {
+  const plain = [...new Set(words.map(folded))];
+  let hits: Hit[] = [];
+  let worst = Number.POSITIVE_INFINITY;
+  let count = 0;
+  const cut = () => {
+    hits.sort((a, b) => a.rank - b.rank || byPath(a, b));
+    hits = hits.slice(0, most);
+    if (hits.length === most) worst = hits[most - 1].rank;
+  };
+  const add = (path: string, offer: () => PeerOffer) => {
+    count++;
+    const rank = rankOf(path, plain);
+    if (rank > worst) return;
+    hits.push({ rank, path, offer });
+    if (hits.length >= 2 * most) cut();
+  };
+  for (const { peer, rows: of, found } of parts) {
+    for (const row of found) {
+      add(of.path(row), () => of.offer(row, peer));
+      if (count % RANKED === 0) yield undefined;
+    }
+  }
+  for (const offer of others) {
+    add(offer.path, () => offer);
+    if (count % RANKED === 0) yield undefined;
+  }
+  cut();
+  return { offers: hits.map(({ offer }) => offer()), more: count - hits.length };
 }
 
 /**

@@ -7,7 +7,7 @@ import type { KeptTargets } from '../share/kept-jobs.js';
 import { Known, type Tie } from '../share/known.js';
 import { resolveShares } from '../share/resolve.js';
 import { deriveMaster, type GivenSecret, secretCheck, weakness } from '../share/secret.js';
-import { StateFolder } from '../share/state.js';
+import { type RememberedPeer, StateFolder } from '../share/state.js';
 import { HashStore } from '../share/store.js';
 import type { JobFiles } from './jobs.js';
 import type { Settled } from './options.js';
@@ -33,8 +33,10 @@ export interface Opened {
   saveShares(added: readonly ShareSpec[]): Promise<void>;
   /** Where the transfers that it is asked for are kept; a one-shot keeps none. */
   jobs: JobFiles | undefined;
-  /** Makes what is known of names; a one-shot lets nobody in. */
+  /** Makes what is known of names; a one-shot lets nobody in, and only forgets. */
   known(onWarning: (message: string) => void): Known;
+  /** Who was here before, and where that is kept. */
+  remembered: { peers: RememberedPeer[]; save(peers: RememberedPeer[]): Promise<void> };
   /** What a person should know of what was found. */
   warnings: string[];
 }
@@ -110,6 +112,7 @@ export async function open({ passive, state: path, share, sharesGiven, rescan, s
     const { key, born } = await state.identity(newPrivateKey, isKey, Date.now());
     const epoch = await state.nextEpoch();
     const ties = await state.known();
+    const remembered = await state.remembered();
     const jobs = await jobFiles(state);
     const from = sharesGiven ? 'started' : 'config';
     const sourced = named.map((spec) => ({ ...spec, from }) as const);
@@ -126,6 +129,7 @@ export async function open({ passive, state: path, share, sharesGiven, rescan, s
       saveShares: (added) => state.saveShares(added),
       jobs,
       known: (onWarning) => new Known({ ties, save, onWarning }),
+      remembered: { peers: remembered, save: (peers) => state.saveRemembered(peers) },
       catalogue: (handlers) => new Catalogue({ shares, store, rescanMs: rescan * 1000, never: [path], ...handlers }),
       warnings: [
         ...state.warnings,
@@ -151,18 +155,29 @@ async function oneShot(path: string, secret: GivenSecret | undefined): Promise<O
     gathered: { shares: [], added: [], warnings: [] },
     saveShares: async () => {},
     jobs: undefined,
-    known: () => new Known(),
   };
   let state: StateFolder | undefined;
   let key = newPrivateKey();
+  let ties: [string, Tie][] = [];
+  let peers: RememberedPeer[] = [];
   try {
     state = await StateFolder.open(path);
     ({ key } = await state.identity(newPrivateKey, isKey, Date.now()));
+    ties = await state.known();
+    peers = await state.remembered();
   } catch (thrown) {
     if (!(thrown instanceof HearsayError)) throw thrown;
     state = undefined;
   }
   const group = await groupOf(secret, state && { state, key });
   const warnings = [...(state?.warnings ?? []), ...secretWarnings(secret)];
-  return { identity: identityOf(key, Date.now()), group, warnings, ...rest };
+  const kept = state;
+  return {
+    identity: identityOf(key, Date.now()),
+    group,
+    warnings,
+    known: (onWarning) => new Known({ ties, save: async (all) => kept?.saveKnown(all), onWarning }),
+    remembered: { peers, save: async (all) => kept?.saveRemembered(all) },
+    ...rest,
+  };
 }

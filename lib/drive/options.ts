@@ -1,9 +1,10 @@
 import type { ShareEvent } from '../api.js';
-import type { Endpoint } from '../endpoint.js';
+import { type Endpoint, formatEndpoint } from '../endpoint.js';
 import type { Filter } from '../net/link.js';
 import { redisPlace } from '../net/redis.js';
 import { parseGroup, parseHostPort } from '../share/address.js';
 import { type InboxRule, loadSettings, type Settings } from '../share/settings.js';
+import type { Joining } from './joins.js';
 
 /** How a peer is to run. What is left out comes from the environment, the config file and config/default.toml. */
 export interface PeerOptions {
@@ -34,6 +35,8 @@ export interface PeerOptions {
   port?: number;
   /** HOST or HOST:PORT of peers to connect to. */
   join?: string[];
+  /** The same with their names: a warning tells where somebody else answers. */
+  peers?: { name: string; host: string; port?: number }[];
   /** false: neither multicast nor broadcast. */
   multicast?: boolean;
   /** The multicast group, ADDR:PORT. */
@@ -46,6 +49,8 @@ export interface PeerOptions {
   passive?: boolean;
   /** A one-shot that keeps up with what changes. */
   follow?: boolean;
+  /** A one-shot that listens where a long-lived peer would, as it is to be seen whether others can connect there. */
+  listens?: boolean;
   /** Seconds that a one-shot waits for answers at most. */
   wait?: number;
   /** Seconds without anything arriving after which a get gives up. */
@@ -73,21 +78,22 @@ export interface PeerOptions {
 export interface Settled extends Settings {
   passive: boolean;
   follow: boolean;
+  listens: boolean;
   /** Whether it passes on between peers that cannot reach each other. */
   relays: boolean;
-  joins: Endpoint[];
+  joins: Joining[];
   groupAddress: Endpoint;
 }
 
 /** Settings that may change while a peer runs. */
 const LIVE: readonly (keyof Settings)[] = [
   ...(['timeout', 'seed-only', 'seed', 'transfers', 'limit-up', 'limit-down', 'limit'] as const),
-  ...(['inbox', 'inbox-rules', 'inbox-folder'] as const),
+  ...(['inbox', 'inbox-rules', 'inbox-folder', 'peers'] as const),
 ];
 /** Those that are compared otherwise, that say nothing to a long-lived peer, and what follows from others. */
 const APART: readonly (keyof Settled)[] = [
   ...(['share', 'sharesGiven', 'wait'] as const),
-  ...(['passive', 'follow', 'relays', 'joins', 'groupAddress'] as const),
+  ...(['passive', 'follow', 'listens', 'relays', 'joins', 'groupAddress'] as const),
 ];
 
 /** Which settings differ, by their names in a config file: those that may change now, and those that need a restart. */
@@ -100,17 +106,28 @@ export function differences(before: Settings, after: Settings): { applied: strin
   return { applied: other.filter((key) => LIVE.includes(key)), restart: [...new Set(restart)] };
 }
 
+/** All hosts that are to be joined. One that is named in both ways goes by its name. */
+export function joinsOf({ join, peers, defaultPort }: Settings): Joining[] {
+  const listed = peers.map(({ name, host, port = defaultPort }) => ({ ...parseHostPort(host, port), name }));
+  const named = new Set(listed.map(formatEndpoint));
+  const others = join
+    .map((text) => parseHostPort(text, defaultPort))
+    .filter((host) => !named.has(formatEndpoint(host)));
+  return [...others, ...listed];
+}
+
 /** @throws HearsayError `usage`, `config` */
 export async function settle(options: PeerOptions): Promise<Settled> {
   const { share, state, name, port, join, multicast, group, interfaces, wait, timeout, rescan, secret } = options;
   const { limitUp, limitDown, tracker, trackerStore, relay, seedOnly, seed, transfers } = options;
-  const { inbox, inboxRules, inboxFolder } = options;
+  const { inbox, inboxRules, inboxFolder, peers } = options;
   const flags = {
     share,
     state,
     name,
     port,
     join,
+    peers,
     multicast,
     group,
     interface: interfaces,
@@ -137,9 +154,10 @@ export async function settle(options: PeerOptions): Promise<Settled> {
     share: options.passive ? [] : settings.share,
     passive: options.passive ?? false,
     follow: options.follow ?? false,
+    listens: options.listens ?? !options.passive,
     tracker: settings.tracker && !options.passive,
     relays: !options.passive && (settings.relay === 'tracker' ? settings.tracker : settings.relay),
-    joins: settings.join.map((text) => parseHostPort(text, settings.defaultPort)),
+    joins: joinsOf(settings),
     groupAddress: parseGroup(settings.group),
   };
 }

@@ -11,6 +11,7 @@ import type { Millis } from '../clock.js';
 import { isLoopback, toldAddresses } from '../endpoint.js';
 import { asHearsayError, HearsayError } from '../errors.js';
 import type { Gossip } from '../gossip/gossip.js';
+import { isNear } from '../gossip/ladder.js';
 import { TokenBucket } from '../gossip/pace.js';
 import type { PeerId } from '../ids.js';
 import { Latest } from '../latest.js';
@@ -217,7 +218,8 @@ export class Reach {
     const isPassedOn = await Promise.race([trackers.summon(peer), coming.then(() => true)]);
     const isAsked = isPassedOn || multicast;
     // Who hears multicast has no other way to be asked; to whom it was passed on, it comes at once or hardly.
-    const hears = multicast && (gossip.peer(peer)?.via === 'multicast' || !trackers.peer(peer));
+    const via = gossip.peer(peer)?.via;
+    const hears = multicast && ((via !== undefined && isNear(via)) || !trackers.peer(peer));
     const hopeful = isPassedOn && trackers.reachable?.length !== 0 ? PASSED_ON_MS : BRIEFLY;
     const wait = hears ? CALLED_MS : isAsked ? hopeful : 0;
     const timer = setTimeout(() => over.abort(), Math.max(0, wait - (performance.now() - began)));

@@ -48,6 +48,12 @@ export class InboxRules {
     this.#decide();
   }
 
+  /** Who bears which name is to be found out anew. */
+  again(settings: RuleSettings): void {
+    this.#set = '';
+    this.set(settings);
+  }
+
   came(peer: PeerName): void {
     this.#allowed.seen(peer, now());
     this.#decide();

@@ -254,6 +254,11 @@ export class Shares {
     this.#added = added;
   }
 
+  /** Who is meant by the names that shares are for is to be found out anew. */
+  relimit(): void {
+    this.#options.asides.limit(limitedOf(this.#shares));
+  }
+
   async #begin(share: Sourced): Promise<void> {
     const { catalogue, asides, tell } = this.#options;
     this.#shares = [...this.#shares, share];

@@ -1,4 +1,4 @@
-/** What a tracker's messages and those of sending say, in words for the trace; of others, why a request failed. Called by tracing.ts. */
+/** What a tracker's messages, those of sending and words about the missing say, in words for the trace; of others, why a request failed. Called by tracing.ts. */
 import type { Message } from '../wire/table.js';
 
 /** Of a content id or a name as much as a line of a trace has room for. */
@@ -64,8 +64,14 @@ export function traceWords(message: Message): string | undefined {
     }
     case 'v':
       return VERDICTS[message.state]?.(message.bytes, message.code);
+    case 'b':
+      return count(message.known.length, 'writer');
+    case 'r':
+      return `${message.writer}, ${message.head.length > 0 ? count(message.offers.length, 'offer') : 'more than a page'}`;
     case 'm':
       return count(message.peers.length, 'receiver');
+    case 'x':
+      return `${message.id} since its heartbeat ${message.beat}`;
     case 'E':
     case 'e':
       return message.code === '' ? undefined : message.code;

@@ -5,12 +5,13 @@
  * peer asks trackers at which it is registered, a one-shot those it is connected with; what they tell is a hint, kept apart from
  * gossip's index. Called by the peer with links and news; asked by all who list, resolve or connect.
  */
-import type { ShareEvent, TrackerRow } from '../api.js';
+import type { ShareEvent, TrackerRow, Via } from '../api.js';
 import type { Bits } from '../bits.js';
 import type { Millis, Random } from '../clock.js';
 import { formatEndpoint, isAddress, isLoopback, isThisHost } from '../endpoint.js';
 import { asHearsayError, HearsayError } from '../errors.js';
 import type { Gossip } from '../gossip/gossip.js';
+import { isNear } from '../gossip/ladder.js';
 import type { PeerId } from '../ids.js';
 import { Latest } from '../latest.js';
 import { MIRROR_OFFERS_MAX, MIRROR_PEERS_MAX, PEERS_MAX, TRACKERS_MAX } from '../limits.js';
@@ -125,8 +126,8 @@ export class Trackers {
   }
 
   /** A peer is here, as gossip tells: it may be a tracker. */
-  heard(peer: { id: PeerId; name: string; addresses: string[]; tracker: boolean; via: string; self: boolean }): void {
-    if (!peer.tracker || peer.self || peer.via !== 'multicast') return;
+  heard(peer: { id: PeerId; name: string; addresses: string[]; tracker: boolean; via: Via; self: boolean }): void {
+    if (!peer.tracker || peer.self || !isNear(peer.via)) return;
     this.#dispatch({ kind: 'known', tracker: peer, origin: 'heard' });
   }
 

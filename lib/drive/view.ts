@@ -9,14 +9,17 @@
 import type { PeerName } from '../api.js';
 import type { Millis } from '../clock.js';
 import type { Gossip, PeerInfo } from '../gossip/gossip.js';
+import { isNear } from '../gossip/ladder.js';
 import type { PeerId } from '../ids.js';
 import { ADDRESSES_MAX } from '../limits.js';
 import type { PeerOffer } from '../offer.js';
 import type { Index } from '../shelf/live-index.js';
+import type { Shelf } from '../shelf/shelf.js';
 import { saysTheSame } from '../shelf/staging.js';
 import type { Directory, DirectoryPeer, Told } from '../tracker/directory.js';
 import type { IndexChange } from './changes.js';
 import type { News } from './gossiper.js';
+import type { Listed } from './listing.js';
 
 export interface ViewEvents {
   change(change: IndexChange): void;
@@ -49,10 +52,12 @@ export class View implements Index {
   readonly #shown = new Set<PeerId>();
   /** Peers that gossip has lost just now, and what prevents their return. */
   readonly #lost: Map<PeerId, () => void>;
+  readonly #listedName: (id: PeerId) => string | undefined;
 
   /**
    * @param live what trackers told and go on telling
    * @param answers what they answered to one question
+   * @param listedName what the config file calls a peer
    */
   constructor(
     gossip: Pick<Gossip, 'index' | 'peers' | 'peer'>,
@@ -60,7 +65,9 @@ export class View implements Index {
     answers?: Directory,
     events: ViewEvents = DEAF,
     lost: Map<PeerId, () => void> = new Map(),
+    listedName: (id: PeerId) => string | undefined = () => undefined,
   ) {
+    this.#listedName = listedName;
     this.#lost = lost;
     this.#gossip = gossip;
     this.#live = live;
@@ -71,7 +78,7 @@ export class View implements Index {
 
   /** The same with the answers to one question; it is told of no changes. */
   with(answers: Directory): View {
-    return new View(this.#gossip, this.#live, answers, DEAF, this.#lost);
+    return new View(this.#gossip, this.#live, answers, DEAF, this.#lost, this.#listedName);
   }
 
   /** Ends what it waits for. */
@@ -140,6 +147,25 @@ export class View implements Index {
     for (const id of this.#tellers()) yield* this.#told(id);
   }
 
+  /** What is there to be listed, as it is now. */
+  get listed(): Listed {
+    const { index } = this.#gossip;
+    return {
+      shelves: function* () {
+        for (const shelf of index.shelves()) yield { peer: shelf.writer, rows: shelf.rows() };
+      },
+      told: () => this.#allTold(),
+    };
+  }
+
+  *#allTold(): Generator<PeerOffer, void, undefined> {
+    for (const id of this.#tellers()) yield* this.#told(id);
+  }
+
+  shelves(): Iterable<Shelf> {
+    return this.#gossip.index.shelves();
+  }
+
   get(peer: PeerId, path: string): PeerOffer | undefined {
     return this.#gossip.index.get(peer, path) ?? this.#toldOf(peer, path);
   }
@@ -154,14 +180,6 @@ export class View implements Index {
     const out = this.#gossip.index.byId(id);
     for (const directory of this.#directories()) out.push(...directory.byId(id).filter((o) => this.#counts(o)));
     return out;
-  }
-
-  *ids(): Iterable<string> {
-    const all = new Set(this.#gossip.index.ids());
-    for (const directory of this.#directories()) {
-      for (const id of directory.contents()) if (directory.byId(id).some((o) => this.#counts(o))) all.add(id);
-    }
-    yield* all;
   }
 
   *of(peer: PeerId): Iterable<PeerOffer> {
@@ -220,12 +238,14 @@ export class View implements Index {
   }
 
   /** What gossip knows of a peer, with where else trackers could reach it. */
-  #merged(info: PeerInfo): PeerInfo {
+  #merged(known: PeerInfo): PeerInfo {
+    const listed = this.#listedName(known.id);
+    const info = listed === undefined ? known : { ...known, listed };
     const told = info.self ? undefined : (this.#live.peer(info.id) ?? this.#answers?.peer(info.id));
     if (!told) return info;
     const addresses = [...new Set([...info.addresses, ...told.addresses])].slice(0, ADDRESSES_MAX);
     // It was told of before it was connected with; only what the person joined is known by that.
-    const via = info.via === 'multicast' || info.tracker ? info.via : 'tracker';
+    const via = isNear(info.via) || info.tracker ? info.via : 'tracker';
     return { ...info, addresses, via };
   }
 

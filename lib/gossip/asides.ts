@@ -103,6 +103,7 @@ export class Asides {
   /** A page from a peer, over its own link. */
   page(member: Member, { reset, offers, last }: MessageOf<'Y'>): void {
     const { id } = member;
+    this.#circle.settle(member);
     if (reset) {
       this.#drop(id);
       this.#arriving.set(id, new Shelf(id, member.head.epoch));
@@ -117,7 +118,7 @@ export class Asides {
       this.#drop(id);
       const before = member.aside?.shelf;
       member.aside = { shelf, unsureAt: undefined };
-      this.#show(shelf, difference(before, shelf), member);
+      this.#show(shelf, difference(before, shelf), member, true);
     }
   }
 
@@ -202,10 +203,10 @@ export class Asides {
   }
 
   /** @param member the writer; left out where it is me, who is always here */
-  #show(shelf: Shelf, changes: Change[], member?: Member): void {
+  #show(shelf: Shelf, changes: Iterable<Change>, member?: Member, isCompared = false): void {
     if (member && member.state !== 'live') return;
-    this.#circle.index.change(shelf, changes, true);
-    this.#circle.report(changes);
+    this.#circle.index.show(shelf, true);
+    this.#circle.report(changes, isCompared ? member?.id : undefined);
   }
 }
 

@@ -1,16 +1,15 @@
 /**
  * The circle: who is here.
  * Owns every other peer that is known, in which state it is, and the index of those that are live. Always true: a peer is
- * live only after fresh proof (an answer to a nonce of ours, or a handshake); the index shows exactly the live peers'
+ * live only after fresh proof (an answer to a nonce of ours, a handshake, or another's pulse); the index shows exactly the live peers'
  * shelves and mine; of those gone, a bounded number of shelves is kept for their return.
  * Called by gossip for what is heard, by pulls for what was fetched, by links for whom to tell.
  */
 import type { Via } from '../api.js';
 import type { Millis } from '../clock.js';
-import { formatEndpoint } from '../endpoint.js';
 import type { PeerId } from '../ids.js';
 import {
-  ADDRESSES_MAX,
+  GONE_OFFERS_MAX,
   GONE_SHELVES_MAX,
   OFFERS_MAX,
   OFFERS_PER_PEER_MAX,
@@ -19,29 +18,20 @@ import {
 } from '../limits.js';
 import { LiveIndex } from '../shelf/live-index.js';
 import type { Proof, Shelf } from '../shelf/shelf.js';
-import { type Applied, type Change, difference, saysTheSame } from '../shelf/staging.js';
+import { type Applied, type Change, departure, difference } from '../shelf/staging.js';
 import type { Head } from '../wire/head.js';
-import { Budget } from './budget.js';
 import type { Context } from './context.js';
-import type { Address } from './events.js';
-import { infoOf, type Member, newMember } from './member.js';
-import { backoff, doubtDelay, idleInterval, PROBE_GAP, PROBES, SILENCE } from './pace.js';
+import { infoOf, LEADERS, type Member, newMember } from './member.js';
+import { AROUND_HEAD, deafIntervals, doubtDelay, idleInterval, SILENCE } from './pace.js';
+import { Reports } from './reports.js';
 import { crowded, heaviest } from './room.js';
 
-/** Questions to single peers in a second: what a flood of strange heads can make us send. */
-const ASKS_PER_SECOND = 500;
-/** To one host, which may have many peers, or none and did not ask for any of this. */
-const ASKS_PER_HOST = 50;
-/** To one peer, at all the addresses where its words come from. */
-const ASKS_PER_PEER = 5;
-/** Questions that follow one another by themselves while a peer is not yet live. */
-const ASKS_BY_TIMER = 4;
-const ASK_FIRST: Millis = 150;
-const ASK_MOST: Millis = 10_000;
-/** What is kept of a peer that is gone, or never came, is forgotten after this. */
-const GONE_KEPT: Millis = 30 * 60_000;
+/** What is kept of a peer that is gone, or never came, is forgotten after this: a laptop that was closed for the night is back by then. */
+const GONE_KEPT: Millis = 24 * 3_600_000;
 const CANDIDATE_KEPT: Millis = 60_000;
 export const SWEEP: Millis = 30_000;
+/** Bytes of the headers of a datagram. */
+const UDP = 28;
 
 /** How many there may be; see limits.ts. */
 export interface CircleMost {
@@ -49,6 +39,7 @@ export interface CircleMost {
   peers: number;
   perAddress: number;
   goneShelves: number;
+  goneOffers: number;
 }
 
 const MOST: CircleMost = {
@@ -56,36 +47,46 @@ const MOST: CircleMost = {
   peers: PEERS_MAX,
   perAddress: PEERS_PER_ADDRESS_MAX,
   goneShelves: GONE_SHELVES_MAX,
+  goneOffers: GONE_OFFERS_MAX,
 };
 
 export class Circle {
   readonly index = new LiveIndex();
   readonly #context: Context;
+  readonly #reports: Reports;
   readonly #members = new Map<PeerId, Member>();
   readonly #live = new Set<Member>();
   /** Not live, those heard of longest ago first. */
   readonly #candidates = new Set<Member>();
   readonly #gone = new Set<Member>();
-  readonly #asks: Budget;
-  readonly #asksOfPeer: Budget;
   /** Bytes of my own heartbeat, for the size of questions. */
   readonly #heartbeatSize: () => number;
   readonly #most: CircleMost;
+  /** What the shelves take that are kept of those that are gone, those gone longest ago first. */
+  readonly #goneLoads = new Map<Member, number>();
+  #goneLoad = 0;
+  /** Bytes of a heartbeat of each live peer, in all. */
+  #weight = 0;
+  /** The longest interval that a peer may still go by, and when that was so. */
+  #widest: Millis = 0;
+  #widestAt: Millis = Number.NEGATIVE_INFINITY;
+  /** Told when there are fewer than before. */
+  onFewer: () => void = () => {};
   /** Told of a live peer that is forgotten for want of room. */
   onCrowdedOut: (member: Member) => void = () => {};
 
   constructor(context: Context, heartbeatSize: () => number, most: CircleMost = MOST) {
     this.#most = most;
     this.#context = context;
+    this.#reports = new Reports(context);
     this.#heartbeatSize = heartbeatSize;
-    this.#asks = new Budget(ASKS_PER_HOST, ASKS_PER_SECOND, context.random);
-    this.#asksOfPeer = new Budget(ASKS_PER_PEER, ASKS_PER_SECOND, context.random);
   }
 
   /** Whether a live peer has proved to speak from this host. */
   isKnownAt(id: PeerId, host: string): boolean {
     const member = this.#members.get(id);
-    return member?.state === 'live' && member.hosts.has(host);
+    if (member?.state !== 'live') return false;
+    return member.hosts.has(host) || (member.hosts.size === 0 && member.udp?.host === host);
   }
 
   get(id: PeerId): Member | undefined {
@@ -102,9 +103,44 @@ export class Circle {
     return this.#live.size + (this.#context.settings.passive ? 0 : 1);
   }
 
+  /** Peers that are known, live or not, oneself counted. */
+  get known(): number {
+    return this.#members.size + 1;
+  }
+
+  /** Bytes of a heartbeat, on average. */
+  get mean(): number {
+    return this.#live.size > 0 ? this.#weight / this.#live.size : this.#heartbeatSize() + UDP;
+  }
+
   /** The idle interval of heartbeats, by how many are here. */
   get interval(): Millis {
-    return idleInterval(this.size);
+    return idleInterval(this.size, this.mean);
+  }
+
+  /** For so long a live peer may be silent. Where many left at once, those who stay need some time to see that they may speak more often. */
+  silenceOf({ weight }: Member): Millis {
+    const { now } = this.#context;
+    const mean = this.mean;
+    const interval = idleInterval(this.size, mean);
+    const fallen = this.#widest - (now - this.#widestAt);
+    if (interval >= fallen) {
+      this.#widest = interval;
+      this.#widestAt = now;
+    }
+    return SILENCE * Math.max(interval, fallen, idleInterval(1, mean, weight));
+  }
+
+  /** One that is not heard by multicast for so long is out of its reach. */
+  get deafAfter(): Millis {
+    return deafIntervals(this.size) * this.interval;
+  }
+
+  /** Whether so few are live with a lower id that mine is one of those that all go by. */
+  get isLeading(): boolean {
+    let lower = 0;
+    for (const { id } of this.#live) if (id < this.#context.settings.id && ++lower >= LEADERS) return false;
+    return true;
   }
 
   /**
@@ -118,6 +154,7 @@ export class Circle {
       if (isNewer(head, known.head)) {
         known.head = head;
         known.proof = proof;
+        if (known.state === 'live') this.#weigh(known);
       }
       return known;
     }
@@ -131,7 +168,7 @@ export class Circle {
   /** A live peer gave a sign of life. @param head its word, or the newest that is known where it spoke none */
   hear(member: Member, head: Head = member.head): void {
     member.heardAt = this.#context.now;
-    member.probes = 0;
+    this.#clear(member);
     if (!member.sign || isLater(head, member.sign)) member.sign = head;
   }
 
@@ -139,26 +176,43 @@ export class Circle {
   revive(member: Member, head: Head): boolean {
     this.hear(member, head);
     if (member.state === 'live') return false;
+    this.#dropGone(member);
     this.#candidates.delete(member);
     this.#gone.delete(member);
     this.#live.add(member);
     member.state = 'live';
+    this.#weigh(member);
     // An answer or a handshake of the epoch that it left: the goodbye was of another run, or came late.
     member.leftEpoch = 0;
     member.liveSince = this.#context.now;
-    this.#context.emit({ kind: 'peer', change: 'came', peer: infoOf(member) });
+    this.#reports.news({ kind: 'peer', change: 'came', peer: infoOf(member) });
     if (member.shelf && member.shelf.epoch !== member.head.epoch) member.shelf = undefined;
     if (member.shelf) {
       this.index.show(member.shelf);
-      this.#context.emit({ kind: 'shelf', peer: member.id, after: member.shelf, aside: member.aside?.shelf });
+      this.#reports.news({ kind: 'shelf', peer: member.id, after: member.shelf, aside: member.aside?.shelf });
       this.report(difference(undefined, member.shelf));
     }
     if (member.aside) {
       this.index.show(member.aside.shelf, true);
       this.report(difference(undefined, member.aside.shelf));
     }
-    this.#expireIn(member, SILENCE * this.interval);
+    this.expireIn(member, this.silenceOf(member));
     return true;
+  }
+
+  #clear(member: Member): void {
+    member.probes = 0;
+    member.isOurs = false;
+    member.isMissing = false;
+    member.isAccused = false;
+    member.deferred = 0;
+  }
+
+  /** Takes a live peer's heartbeat into the average. */
+  #weigh(member: Member): void {
+    const weight = member.proof.head.length + AROUND_HEAD;
+    this.#weight += weight - member.weight;
+    member.weight = weight;
   }
 
   /**
@@ -172,27 +226,34 @@ export class Circle {
     member.asked.clear();
     if (member.state !== 'live') return;
     this.#live.delete(member);
+    this.#weight -= member.weight;
+    member.weight = 0;
+    this.#clear(member);
     this.#gone.add(member);
     member.state = 'gone';
     member.goneAt = this.#context.now;
     member.multicastAt = Number.NEGATIVE_INFINITY;
+    member.broadcastAt = Number.NEGATIVE_INFINITY;
     this.index.hide(member.id);
     this.#goes(member);
     // What it told aside goes with its link, which may outlast a silence, but no goodbye.
     this.#hideAside(member);
     if (leftEpoch > 0) member.aside = undefined;
-    this.#context.emit({ kind: 'peer', change: 'left', peer: infoOf(member) });
-    this.#trimGone();
+    this.#reports.news({ kind: 'peer', change: 'left', peer: infoOf(member) });
+    this.#keepGone(member);
+    this.onFewer();
   }
 
   /** What was fetched or told of a live peer's offers now counts. */
   commit(member: Member, { shelf, changes }: Applied): void {
+    const before = member.shelf;
     member.shelf = shelf;
     if (member.state !== 'live') return;
     const isFirst = !this.index.shows(member.id);
-    this.index.change(shelf, changes);
-    if (isFirst) this.#context.emit({ kind: 'shelf', peer: member.id, after: shelf });
-    this.report(changes);
+    const isCompared = !isFirst && shelf !== before;
+    this.index.show(shelf);
+    if (isFirst) this.#reports.news({ kind: 'shelf', peer: member.id, after: shelf });
+    this.#reports.add(changes, isCompared ? member.id : undefined);
   }
 
   /** Forgets what a peer told aside. */
@@ -204,13 +265,13 @@ export class Circle {
   /** A shelf was hidden. */
   #goes({ id, shelf, aside }: Member): void {
     if (!shelf) return;
-    this.#context.emit({ kind: 'shelf', peer: id, before: shelf, aside: aside?.shelf });
-    for (const before of shelf.offers()) this.#change(before, undefined);
+    this.#reports.news({ kind: 'shelf', peer: id, before: shelf, aside: aside?.shelf });
+    this.report(departure(shelf));
   }
 
   #hideAside({ id, aside }: Member): void {
     this.index.hide(id, true);
-    for (const before of aside?.shelf.offers() ?? []) this.#change(before, undefined);
+    if (aside) this.report(departure(aside.shelf));
   }
 
   /** Whether there is room in the index for all that a head speaks of, or could be. */
@@ -261,78 +322,49 @@ export class Circle {
   }
 
   /** Tells changes to those who follow, but for those that say the same as before. */
-  report(changes: readonly Change[]): void {
-    for (const { before, after } of changes) this.#change(before, after);
+  report(changes: Iterable<Change>, fragile?: PeerId): void {
+    this.#reports.add(changes, fragile);
   }
 
-  #change(before: Change['before'], after: Change['after']): void {
-    const emit = this.#context.emit.bind(this.#context);
-    if (!after) {
-      if (before) emit({ kind: 'change', change: 'removed', offer: before, before });
-    } else if (!before) emit({ kind: 'change', change: 'added', offer: after });
-    else if (!saysTheSame(before, after)) emit({ kind: 'change', change: 'changed', offer: after, before });
+  /** More of what changed can be told. */
+  reportDue(): void {
+    this.#reports.due();
   }
 
-  /** Asks a peer for an answer from an address, not too often. */
-  ask(member: Member, to: Address): void {
-    const { now } = this.#context;
-    const place = formatEndpoint(to);
-    const asked = member.asked.get(place) ?? { to, at: Number.NEGATIVE_INFINITY, tries: 0 };
-    if (asked.tries > 0 && now - asked.at < backoff(asked.tries - 1, ASK_FIRST, ASK_MOST)) return;
-    if (!this.#asksOfPeer.take(member.id, now) || !this.#asks.take(to.host, now)) return;
-    member.asked.delete(place);
-    member.asked.set(place, asked);
-    if (member.asked.size > ADDRESSES_MAX) member.asked.delete(member.asked.keys().next().value!);
-    asked.at = now;
-    asked.tries++;
-    this.#context.reply(to, this.#context.question(member.id, this.#heartbeatSize(), true, member.mark));
-    if (member.state !== 'live' && asked.tries < ASKS_BY_TIMER) {
-      this.#context.after(backoff(asked.tries - 1, ASK_FIRST, ASK_MOST), { kind: 'ask', peer: member.id });
+  /** A peer's shelf is about to change: what is still to be told of it is told before. */
+  settle(member: Member): void {
+    this.#reports.settle(member.id);
+  }
+
+  /** Whether hardly anyone with a lower id, of those who are not live, was heard since some moment. */
+  isLow({ id }: Member, since: Millis): boolean {
+    let lower = 0;
+    for (const members of [this.#candidates, this.#gone]) {
+      for (const other of members) if (other.id < id && other.knockedAt > since && ++lower >= LEADERS) return false;
     }
-  }
-
-  /** The answer of a peer has not come: ask again where it was asked last. */
-  askAgain(id: PeerId): void {
-    const member = this.#members.get(id);
-    if (!member || member.state === 'live') return;
-    for (const { to, tries } of [...member.asked.values()]) if (tries < ASKS_BY_TIMER) this.ask(member, to);
-  }
-
-  /**
-   * A live peer's time may be over: suspect when silent, asked a few times, then gone.
-   * @param linked a peer whose connection alone is enough to count as alive
-   * @returns whether it was asked just now, or is gone
-   */
-  expire(member: Member, linked: (member: Member) => boolean): 'asked' | 'gone' | undefined {
-    const { now } = this.#context;
-    if (member.state !== 'live' || !this.#context.isDue(member.dueAt)) return undefined;
-    if (linked(member)) this.hear(member);
-    const silence = SILENCE * this.interval;
-    if (!this.#context.isDue(member.heardAt + silence)) {
-      this.#expireIn(member, member.heardAt + silence - now);
-      return undefined;
-    }
-    if (member.probes >= PROBES) {
-      this.bury(member, 0);
-      return 'gone';
-    }
-    member.probes++;
-    // To it alone with a nonce of its own: who floods us cannot copy that from the multicast.
-    const ask = (alone: boolean) => this.#context.question(member.id, this.#heartbeatSize(), alone, member.mark);
-    if (member.udp) this.#context.reply(member.udp, ask(true));
-    this.#context.multicast(ask(false));
-    this.#expireIn(member, PROBE_GAP);
-    return 'asked';
+    return true;
   }
 
   /** Everybody was asked just now: a live peer that is not heard within some time is suspect, without waiting for its silence. */
   doubt(member: Member): void {
     const within = Math.min(doubtDelay(this.size), member.dueAt - this.#context.now);
-    member.heardAt = Math.min(member.heardAt, this.#context.now + within - SILENCE * this.interval);
-    this.#expireIn(member, within);
+    member.heardAt = Math.min(member.heardAt, this.#context.now + within - this.silenceOf(member));
+    this.expireIn(member, within);
   }
 
-  #expireIn(member: Member, delay: Millis): void {
+  /** For so long nothing that was said could be heard here: it is not held against those who spoke meanwhile. */
+  lagged(ms: Millis): void {
+    const { now } = this.#context;
+    for (const member of this.#live) {
+      member.heardAt = Math.min(now, member.heardAt + ms);
+      member.multicastAt = Math.min(now, member.multicastAt + ms);
+      member.broadcastAt = Math.min(now, member.broadcastAt + ms);
+      this.#clear(member);
+    }
+  }
+
+  /** Looks at a live peer again after so long. */
+  expireIn(member: Member, delay: Millis): void {
     member.dueAt = this.#context.after(delay, { kind: 'expire', peer: member.id });
   }
 
@@ -349,20 +381,28 @@ export class Circle {
   }
 
   #forget(member: Member): void {
+    this.#dropGone(member);
     this.#candidates.delete(member);
     this.#gone.delete(member);
     this.#members.delete(member.id);
   }
 
-  #trimGone(): void {
-    let shelves = 0;
-    for (const member of this.#gone) if (member.shelf) shelves++;
-    for (const member of this.#gone) {
-      if (shelves <= this.#most.goneShelves) return;
-      if (!member.shelf) continue;
-      member.shelf = undefined;
-      shelves--;
+  /** Keeps the shelf of one that has gone for its return; where there are too many, those gone longest ago lose theirs. */
+  #keepGone(member: Member): void {
+    if (!member.shelf) return;
+    this.#goneLoads.set(member, member.shelf.load);
+    this.#goneLoad += member.shelf.load;
+    for (const oldest of this.#goneLoads.keys()) {
+      if (this.#goneLoads.size <= this.#most.goneShelves && this.#goneLoad <= this.#most.goneOffers) return;
+      this.#dropGone(oldest);
+      oldest.shelf = undefined;
     }
+  }
+
+  /** The shelf of one that was gone is no longer kept for its return. */
+  #dropGone(member: Member): void {
+    this.#goneLoad -= this.#goneLoads.get(member) ?? 0;
+    this.#goneLoads.delete(member);
   }
 
   /**

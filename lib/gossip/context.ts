@@ -2,8 +2,9 @@ import type { Millis, Random } from '../clock.js';
 import type { PeerId } from '../ids.js';
 import { encode } from '../wire/codec.js';
 import type { Message, MessageOf } from '../wire/table.js';
-import type { Address, Effect, Settings, Signer, Timer } from './events.js';
-import { Nonces } from './nonces.js';
+import type { Address, Effect, Occasion, Settings, Signer, Timer } from './events.js';
+import { type Asked, Nonces } from './nonces.js';
+import { SHELVING, type Shelving } from './shelving.js';
 
 /** Bytes of a question at least, so that the answer is no larger. */
 const QUESTION_MIN = 450;
@@ -19,14 +20,29 @@ export class Context {
   readonly signer: Signer;
   readonly random: Random;
   readonly nonces: Nonces;
+  readonly shelving: Shelving;
+  /** Whether somebody has answered what I asked by multicast, so that I am heard. */
+  isAnswered = false;
+  /** When anybody was heard by multicast last. */
+  heardAt: Millis = Number.NEGATIVE_INFINITY;
+  startedAt: Millis = 0;
   now: Millis = 0;
   effects: Effect[] = [];
+  /** Says something to everyone, by the ways that the ladder knows. */
+  spread: (message: Message, occasion: Occasion) => void = (message) => this.emit({ kind: 'multicast', message });
 
-  constructor(settings: Settings, signer: Signer, random: Random, bytes16: () => Uint8Array) {
+  constructor(
+    settings: Settings,
+    signer: Signer,
+    random: Random,
+    bytes16: () => Uint8Array,
+    shelving: Shelving = SHELVING,
+  ) {
     this.settings = settings;
     this.signer = signer;
     this.random = random;
     this.nonces = new Nonces(bytes16);
+    this.shelving = shelving;
   }
 
   /** Whether this peer only asks, and keeps no index of its own by pulling. */
@@ -38,12 +54,14 @@ export class Context {
     this.effects.push(effect);
   }
 
-  multicast(message: Message): void {
-    this.effects.push({ kind: 'multicast', message });
+  /** To everyone near. */
+  multicast(message: Message, occasion: Occasion = 'news'): void {
+    this.spread(message, occasion);
   }
 
-  reply(to: Address, message: Message): void {
-    this.effects.push({ kind: 'reply', to, message });
+  /** @param everywhere from each of this machine's cards on that LAN */
+  reply(to: Address, message: Message, everywhere = false): void {
+    this.effects.push({ kind: 'reply', to, message, ...(everywhere ? { everywhere } : {}) });
   }
 
   tell(peer: PeerId, message: Message): void {
@@ -70,11 +88,12 @@ export class Context {
    * A question with a fresh nonce, padded so that no answer need be larger.
    * @param to who is asked, "" for everyone
    * @param size bytes of my own heartbeat, which theirs will resemble
-   * @param alone whether it is sent to one peer alone, and not multicast
+   * @param alone whether it is sent to one peer alone, and not multicast; or by which way else it goes
    * @param mark the nonce is to be newer than this
    */
-  question(to: PeerId, size: number, alone: boolean, mark = 0): MessageOf<'Q'> {
-    const nonce = this.nonces.current(this.now, mark, alone);
+  question(to: PeerId, size: number, alone: boolean | Asked, mark = 0): MessageOf<'Q'> {
+    const asked = typeof alone === 'string' ? alone : alone ? 'alone' : 'all';
+    const nonce = this.nonces.current(this.now, mark, asked);
     const message: MessageOf<'Q'> = { type: 'Q', from: this.settings.id, to, nonce, pad: new Uint8Array(0) };
     const bare = encode(message).length;
     message.pad = new Uint8Array(Math.max(0, Math.max(size, QUESTION_MIN) - bare));

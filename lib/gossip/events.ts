@@ -8,6 +8,7 @@ import type { Endpoint } from '../endpoint.js';
 import type { PeerId } from '../ids.js';
 import type { Offer, PeerOffer } from '../offer.js';
 import type { Shelf } from '../shelf/shelf.js';
+import type { Head } from '../wire/head.js';
 import type { Message, MessageOf } from '../wire/table.js';
 
 /** The port for signatures: Ed25519 in the program, something cheap in large simulations. */
@@ -16,6 +17,13 @@ export interface Signer {
   sign(statement: Uint8Array): Uint8Array;
   /** Whether `sig` is the signature of `statement` by the holder of `key`. Never throws. */
   verify(key: Uint8Array, statement: Uint8Array, sig: Uint8Array): boolean;
+  /** For simulated peers that share what one of them has checked. */
+  shared?: {
+    /** Names a packed head: the same bytes, the same name. */
+    nameOf(packed: Uint8Array): string;
+    /** Reads it and checks its signature in one. @returns undefined where either fails */
+    read(packed: Uint8Array, sig: Uint8Array): Head | undefined;
+  };
 }
 
 export interface Settings {
@@ -36,13 +44,18 @@ export interface Settings {
   relays?: boolean;
 }
 
-/** Where a datagram came from, or where a TCP listener can be dialled. IPv6 hosts without brackets. */
-export type Address = Endpoint;
+/**
+ * Where a datagram came from, or where a TCP listener can be dialled. IPv6 hosts without brackets. `at`: at which of this
+ * machine's addresses it came, so that an answer shows that its writer is there.
+ */
+export type Address = Endpoint & { readonly at?: string };
 
 /** A live peer as others may see it. */
 export interface PeerInfo {
   id: PeerId;
   name: string;
+  /** See PeerName: set by those who know the config file. */
+  listed?: string;
   /** Of its TCP listener: "ip:port" or "[v6]:port", the latest heard first. Empty for oneself. */
   addresses: string[];
   /** Files and bytes offered, as its head says. */
@@ -57,6 +70,31 @@ export interface PeerInfo {
   sig: Uint8Array;
 }
 
+/** Somebody who was here before, and where. */
+export interface Remembered {
+  id: PeerId;
+  /** TCP, as in PeerInfo. */
+  addresses: readonly string[];
+}
+
+/** How something came that was broadcast. */
+export interface Broadcast {
+  /** Whether its sender hears somebody by broadcast alone, and is to be told so itself. */
+  deaf: boolean;
+}
+
+/**
+ * What something that goes to everyone is about: finding others, which no way is spared for; something new; or only that I am
+ * still here.
+ */
+export type Occasion = 'finding' | 'news' | 'idle';
+
+/** What may be left out where those who are near are known: what comes double, by two cards of one LAN, and IPv6 beside IPv4. */
+export interface Sparing {
+  /** Whom IPv6 alone reaches, by their hosts: there it is used beside IPv4. `all`: on every card. */
+  six: readonly string[] | 'all';
+}
+
 /** Timers are values; one that comes too late, or twice, does nothing. */
 export type Timer =
   | { kind: 'heartbeat' }
@@ -65,12 +103,19 @@ export type Timer =
   | { kind: 'repeat' }
   | { kind: 'expire'; peer: PeerId }
   | { kind: 'ask'; peer: PeerId }
+  | { kind: 'missing'; peer: PeerId }
   | { kind: 'answer'; number: number }
   | { kind: 'pull'; writer: PeerId }
   | { kind: 'pull-timeout'; writer: PeerId }
+  | { kind: 'round' }
+  | { kind: 'digest-timeout'; batch: number }
   | { kind: 'dial'; peer: PeerId }
+  | { kind: 'neighbours'; peer: PeerId }
+  | { kind: 'recall' }
   | { kind: 'sweep' }
-  | { kind: 'aside'; peer: PeerId };
+  | { kind: 'aside'; peer: PeerId }
+  | { kind: 'stage'; writer: PeerId }
+  | { kind: 'report' };
 
 export type Event =
   | { kind: 'start' }
@@ -81,7 +126,8 @@ export type Event =
   | { kind: 'asides'; changes: Omit<Offer, 'version'>[] }
   /** Offers that a peer told us aside, over its own link. */
   | { kind: 'aside'; peer: PeerId; message: MessageOf<'Y'> }
-  | { kind: 'datagram'; from: Address; multicast: boolean; message: Message }
+  /** `multicast`: to everyone; `broadcast` is set where it was a subnet's broadcast. */
+  | { kind: 'datagram'; from: Address; multicast: boolean; broadcast?: Broadcast | undefined; message: Message }
   /**
    * A handshake succeeded: fresh proof of the peer's key. `address`: where its listener can be dialled, host from the
    * socket and port from the head; undefined where another peer passes the connection on. `dialled`: by us.
@@ -102,11 +148,20 @@ export type Event =
   /** A page of the answer to a `pull` effect. */
   | { kind: 'delta'; from: PeerId; writer: PeerId; message: MessageOf<'D'> }
   | { kind: 'pull-failed'; from: PeerId; writer: PeerId; code: string }
+  /** A page of the answer to a `digest` effect. */
+  | { kind: 'newer'; batch: number; message: MessageOf<'r'> }
+  /** That answer has ended. `ok`: as it should. */
+  | { kind: 'digest-over'; batch: number; ok: boolean }
   /** `refused`: wherever it was dialled, its machine said that nobody listens there. */
   | { kind: 'dial-failed'; peer: PeerId | undefined; address: Address | undefined; refused?: boolean }
   /** A page of what a peer answered to a find: hints, for a one-shot's index. */
   | { kind: 'found'; peer: PeerId; offers: Offer[]; last: boolean; aside?: boolean }
   | { kind: 'timer'; timer: Timer }
+  /** These were here before, those seen last first. */
+  | { kind: 'remembered'; peers: readonly Remembered[] }
+  | { kind: 'forgotten'; peer: PeerId }
+  /** This machine was too busy for so long to hear what was said, or asleep. */
+  | { kind: 'lag'; ms: Millis }
   /** Announce again at once. */
   | { kind: 'interfaces-changed' }
   /** A person wants to know how things are: ask everybody now, and try again at once what waits for its time. */
@@ -116,16 +171,20 @@ export type Event =
 export type Pull = Omit<MessageOf<'P'>, 'number'>;
 
 export type Effect =
-  /** On every interface. */
-  | { kind: 'multicast'; message: Message }
-  /** One datagram to one address. */
-  | { kind: 'reply'; to: Address; message: Message }
+  /** On every interface, but for what may be spared. */
+  | { kind: 'multicast'; message: Message; sparing?: Sparing }
+  /** To the broadcast address of each IPv4 network, or of those only in which these hosts are. `deaf`: see Broadcast. */
+  | { kind: 'broadcast'; message: Message; near?: readonly string[]; deaf: boolean }
+  /** One datagram to one address; `everywhere`: one by each card on whose LAN it is. */
+  | { kind: 'reply'; to: Address; message: Message; everywhere?: boolean }
   /** Over the TCP link, if there is one; else dropped. */
   | { kind: 'tell'; peer: PeerId; message: Message }
   /** Connect; ignored while connected. */
   | { kind: 'dial'; peer: PeerId; addresses: string[] }
   /** Dial if needed, send it, feed the pages back as `delta` events, or `pull-failed`. */
   | { kind: 'pull'; from: PeerId; message: Pull }
+  /** The same with `newer` events, and `digest-over` in the end. */
+  | { kind: 'digest'; batch: number; from: PeerId; message: Omit<MessageOf<'b'>, 'number'> }
   | { kind: 'timer'; at: Millis; timer: Timer }
   | { kind: 'peer'; change: 'came' | 'left'; peer: PeerInfo }
   /**

@@ -8,24 +8,36 @@ import type { Millis, Random } from '../clock.js';
 import type { Code } from '../errors.js';
 import type { PeerId } from '../ids.js';
 import { HITS_MAX, OFFERS_PER_PEER_MAX } from '../limits.js';
-import { answerFind, answerPull } from '../shelf/answers.js';
+import { answerFind } from '../shelf/answers.js';
 import type { Index } from '../shelf/live-index.js';
 import { Shelf } from '../shelf/shelf.js';
 import type { MessageOf, Neighbour } from '../wire/table.js';
 import { Announcer } from './announcer.js';
 import { Asides, type Sees, type Told } from './asides.js';
+import { Asks } from './asks.js';
 import { Circle, SWEEP } from './circle.js';
 import { Context } from './context.js';
+import { answerDigest, type Held } from './digests.js';
 import type { Effect, Event, PeerInfo, Settings, Signer, Timer } from './events.js';
 import { Heads } from './heads.js';
 import { Hearing } from './hearing.js';
+import { Ladder } from './ladder.js';
 import { Links } from './links.js';
 import { infoOf } from './member.js';
 import { Own } from './own.js';
 import { Pulls } from './pulls.js';
+import { Pulses } from './pulses.js';
+import { Recall } from './recall.js';
+import { SHELVING, type Shelving } from './shelving.js';
+import { Suspicion } from './suspicion.js';
 
 export type { Index } from '../shelf/live-index.js';
-export type { Address, Effect, Event, PeerInfo, Pull, Settings, Signer, Timer } from './events.js';
+export type { Address, Effect, Event, PeerInfo, Pull, Remembered, Settings, Signer, Sparing, Timer } from './events.js';
+
+/** Who did nothing for so long was asleep: everybody is asked, and nobody is judged by what was before. */
+const SLEPT: Millis = 5000;
+/** Longer ago than anything. */
+const FAR: Millis = 1e12;
 
 export class Gossip {
   readonly index: Index;
@@ -38,23 +50,43 @@ export class Gossip {
   readonly #links: Links;
   readonly #announcer: Announcer;
   readonly #hearing: Hearing;
+  readonly #asks: Asks;
+  readonly #suspicion: Suspicion;
+  readonly #recall: Recall;
   #running = false;
 
   /**
    * @param signer signs with my key, checks with others'
    * @param random chance for jitter
    * @param bytes16 nonces: 16 bytes that nobody can guess
+   * @param shelving another than the usual one is for large simulations, whose peers share what they know
    */
-  constructor(settings: Settings, signer: Signer, random: Random, bytes16: () => Uint8Array) {
-    const context = new Context(settings, signer, random, bytes16);
+  constructor(
+    settings: Settings,
+    signer: Signer,
+    random: Random,
+    bytes16: () => Uint8Array,
+    shelving: Shelving = SHELVING,
+  ) {
+    const context = new Context(settings, signer, random, bytes16, shelving);
     const own = new Own(settings, signer);
     const circle = new Circle(context, () => own.heartbeatSize());
     const heads = new Heads(context, (id, host) => circle.isKnownAt(id, host));
-    const pulls = new Pulls(context, circle, heads);
     const links = new Links(context, circle, heads);
+    const pulls = new Pulls(context, circle, heads, () => links.linked);
     circle.onCrowdedOut = ({ id }) => pulls.gone(id);
-    const announcer = new Announcer(context, own, circle, links);
-    this.#hearing = new Hearing({ context, heads, own, circle, pulls, links, announcer });
+    const ladder = new Ladder(context, circle);
+    const recall = new Recall(context, circle, links);
+    const pulses = new Pulses(context, circle);
+    const announcer = new Announcer(context, own, circle, links, ladder, pulses);
+    circle.onFewer = () => announcer.fewer();
+    const asks = new Asks(context, circle, own);
+    const parts = { context, heads, own, circle, pulls, links, announcer };
+    const suspicion = new Suspicion(parts);
+    this.#hearing = new Hearing({ ...parts, asks, pulses, suspicion, ladder, recall });
+    this.#asks = asks;
+    this.#suspicion = suspicion;
+    this.#recall = recall;
     this.#context = context;
     this.#heads = heads;
     this.#own = own;
@@ -78,6 +110,7 @@ export class Gossip {
     if (event.kind === 'start') this.#start();
     else if (event.kind === 'offers') this.#change(event.changes);
     else if (event.kind === 'asides') this.#changeAsides(event.changes);
+    else if (event.kind === 'remembered') this.#recall.remember(event.peers);
     else if (this.#running) this.#handle(event);
     return context.effects;
   }
@@ -123,10 +156,23 @@ export class Gossip {
 
   /** The answer to a pull: of my own offers, or of another writer's as far as they are known here. */
   answerPull(message: MessageOf<'P'>): Iterable<MessageOf<'D'>> | { code: Code } {
-    const { id, passive } = this.#context.settings;
-    if (message.writer === id && !passive) return answerPull(this.#own.shelf, this.#own.head(), message);
-    const shelf = this.#circle.get(message.writer)?.shelf;
-    return shelf?.proof ? answerPull(shelf, shelf.proof, message) : { code: 'not-found' };
+    const { settings, shelving } = this.#context;
+    const held = this.#held(message.writer, settings);
+    return held ? shelving.answerPull(held.shelf, held.proof, message) : { code: 'not-found' };
+  }
+
+  /** The answer to a digest: what is newer here of the writers in it, those that are live. */
+  answerDigest(message: MessageOf<'b'>): Iterable<MessageOf<'r'> | MessageOf<'E'>> {
+    const { settings, shelving } = this.#context;
+    return answerDigest(message, (writer) => this.#held(writer, settings), shelving);
+  }
+
+  /** What others may be told of a writer: of one that is gone nothing, as it may have come back elsewhere with less. */
+  #held(writer: PeerId, { id, passive }: Settings): Held | undefined {
+    if (writer === id && !passive) return { shelf: this.#own.shelf, proof: this.#own.head() };
+    const member = this.#circle.get(writer);
+    const shelf = member?.state === 'live' ? member.shelf : undefined;
+    return shelf?.proof && { shelf, proof: shelf.proof };
   }
 
   /**
@@ -167,17 +213,19 @@ export class Gossip {
   #start(): void {
     if (this.#running) return;
     this.#running = true;
+    this.#context.startedAt = this.#context.now;
     this.#announcer.start();
+    this.#recall.start();
     this.#context.after(SWEEP, { kind: 'sweep' });
   }
 
-  #handle(event: Exclude<Event, { kind: 'start' | 'offers' | 'asides' }>): void {
+  #handle(event: Exclude<Event, { kind: 'start' | 'offers' | 'asides' | 'remembered' }>): void {
     switch (event.kind) {
       case 'stop':
         this.#stop();
         break;
       case 'datagram':
-        this.#hearing.datagram(event.message, event.from, event.multicast);
+        this.#hearing.datagram(event.message, event.from, event.multicast, event.broadcast);
         break;
       case 'message':
         this.#hearing.message(event.peer, event.message);
@@ -207,19 +255,43 @@ export class Gossip {
       case 'pull-failed':
         this.#pulls.failed(event.from, event.writer);
         break;
+      case 'newer':
+        this.#pulls.newer(event.batch, event.message);
+        break;
+      case 'digest-over':
+        this.#pulls.digestOver(event.batch, event.ok);
+        break;
       case 'found':
         this.#found(event.peer, event.offers, event.aside ?? false);
         break;
       case 'timer':
         this.#timer(event.timer);
         break;
+      case 'forgotten':
+        this.#recall.forget(event.peer);
+        break;
       case 'interfaces-changed':
         this.#announcer.start();
+        this.#recall.start();
         break;
       case 'refresh':
         this.#refresh();
         break;
+      case 'lag':
+        this.#lagged(event.ms);
+        break;
     }
+  }
+
+  /** For so long this machine was busy, or asleep: what others said meanwhile was not heard. */
+  #lagged(ms: Millis): void {
+    const slept = ms >= SLEPT;
+    this.#circle.lagged(slept ? FAR : ms);
+    if (!slept) return;
+    this.#announcer.start();
+    this.#recall.start();
+    this.#links.hurry();
+    this.#pulls.hurry();
   }
 
   #refresh(): void {
@@ -246,10 +318,13 @@ export class Gossip {
         this.#announcer.repeat();
         break;
       case 'expire':
-        this.#hearing.expire(timer.peer);
+        this.#suspicion.due(timer.peer);
         break;
       case 'ask':
-        this.#circle.askAgain(timer.peer);
+        this.#asks.due(timer.peer);
+        break;
+      case 'missing':
+        this.#suspicion.sayAgain(timer.peer);
         break;
       case 'answer':
         this.#hearing.answer(timer.number);
@@ -260,11 +335,29 @@ export class Gossip {
       case 'pull-timeout':
         this.#pulls.timeout(timer.writer);
         break;
+      case 'neighbours':
+        this.#links.neighboursDue(timer.peer);
+        break;
+      case 'round':
+        this.#pulls.roundDue();
+        break;
+      case 'digest-timeout':
+        this.#pulls.digestTimeout(timer.batch);
+        break;
       case 'dial':
         this.#links.dialDue(timer.peer);
         break;
       case 'aside':
         this.#asides.due(this.#circle.get(timer.peer));
+        break;
+      case 'recall':
+        this.#recall.due();
+        break;
+      case 'stage':
+        this.#pulls.stageDue(timer.writer);
+        break;
+      case 'report':
+        this.#circle.reportDue();
         break;
       case 'sweep':
         this.#circle.sweep();
@@ -278,7 +371,7 @@ export class Gossip {
     const { changes, refused } = this.#own.change(offers);
     if (refused > 0) this.#context.warn('limit', `${refused} files are not shared: there are too many`);
     if (changes.length === 0) return;
-    this.#circle.index.change(this.#own.shelf, changes);
+    this.#circle.index.show(this.#own.shelf);
     this.#circle.report(changes);
     if (this.#running) this.#announcer.changed();
   }
@@ -317,7 +410,7 @@ export class Gossip {
       const before = shelf.get(offer.path);
       if (!shelf.put(offer)) continue;
       const change = { before, after: shelf.get(offer.path) };
-      this.#circle.index.change(shelf, [change]);
+      this.#circle.index.show(shelf);
       changes.push(change);
     }
     this.#circle.report(changes);

@@ -55,7 +55,8 @@ export class Heads {
 
   /** The head, where it is well formed, its id belongs to its key and its signature is right. */
   check({ head: packed, sig }: Proof, way: Way): Head | undefined {
-    const memo = Buffer.from(packed.buffer, packed.byteOffset, packed.length).toString('latin1');
+    const { shared } = this.#signer;
+    const memo = shared ? shared.nameOf(packed) : nameOf(packed);
     const known = this.#checked.get(memo);
     if (known && Buffer.compare(known.sig, sig) === 0) return known.head;
     const { nonces, now } = this.#context;
@@ -64,15 +65,13 @@ export class Heads {
       this.skipped++;
       return undefined;
     }
-    const head = this.#read(packed);
-    if (!head || !this.#signer.verify(head.key, headStatement(packed), sig)) {
+    const head = shared ? shared.read(packed, sig) : this.#read(packed, sig);
+    if (!head) {
       this.rejected++;
       return undefined;
     }
-    // An answer to a nonce does not come again, but for the network's own copies.
-    if (head.echo.length === 0) {
-      this.#checked.set(memo, { head, sig });
-    }
+    // An answer to a nonce that one alone was told does not come again, but for the network's own copies.
+    if (!isAnswer) this.#checked.set(memo, { head, sig });
     return head;
   }
 
@@ -101,11 +100,16 @@ export class Heads {
     return this.#strangers.take(way.host, now);
   }
 
-  #read(packed: Uint8Array): Head | undefined {
+  #read(packed: Uint8Array, sig: Uint8Array): Head | undefined {
     try {
-      return readHead(packed);
+      const head = readHead(packed);
+      return this.#signer.verify(head.key, headStatement(packed), sig) ? head : undefined;
     } catch {
       return undefined;
     }
   }
+}
+
+function nameOf(packed: Uint8Array): string {
+  return Buffer.from(packed.buffer, packed.byteOffset, packed.length).toString('latin1');
 }

@@ -8,24 +8,29 @@
 import type { Millis } from '../clock.js';
 import { formatEndpoint } from '../endpoint.js';
 import type { PeerId } from '../ids.js';
-import { COUNTER_MAX } from '../limits.js';
+import { Latest } from '../latest.js';
+import { ASKERS_MAX, COUNTER_MAX } from '../limits.js';
 import { sumOfLoads } from '../offer.js';
 import type { Proof } from '../shelf/shelf.js';
-import { applyDelta } from '../shelf/staging.js';
 import { encode } from '../wire/codec.js';
 import { type Head, leaveStatement, PASSIVE } from '../wire/head.js';
 import type { Message, MessageOf } from '../wire/table.js';
 import type { Announcer } from './announcer.js';
+import type { Asks } from './asks.js';
 import { Budget } from './budget.js';
 import { type Circle, isLater } from './circle.js';
 import type { Context } from './context.js';
-import type { Address, Event } from './events.js';
+import type { Address, Broadcast, Event } from './events.js';
 import type { Heads, Way } from './heads.js';
+import { isNear, type Ladder } from './ladder.js';
 import type { Links } from './links.js';
-import { addProved, type Member } from './member.js';
+import { addProved, addSeen, FEW, type Member } from './member.js';
 import type { Own } from './own.js';
-import { answerDelay } from './pace.js';
+import { AT_ONCE, answerDelay, shareOf, TokenBucket } from './pace.js';
 import type { Pulls } from './pulls.js';
+import type { Pulses } from './pulses.js';
+import type { Recall } from './recall.js';
+import type { Suspicion } from './suspicion.js';
 import { Twin } from './twin.js';
 
 /**
@@ -34,6 +39,10 @@ import { Twin } from './twin.js';
  */
 const STRANGERS = [100, 400] as const;
 const MEMBERS = [10, 200] as const;
+/** What somebody asks by broadcast so soon after multicast is the same. */
+const ASKED_TWICE: Millis = 2000;
+/** Those who lead answer newcomers with a heartbeat for all, not more often. */
+const LEAD_GAP: Millis = 1000;
 /** Own epochs are not raised more often, lest two of one state folder chase each other. */
 const RAISE_GAP: Millis = 10_000;
 /** Own epochs are followed up to here: no number of starts comes so far, and above it there is room to go on raising. */
@@ -45,10 +54,14 @@ interface Answer {
   nonce: Uint8Array;
   /** Bytes of the question, which the answer may not exceed. */
   size: number;
+  /** Whether everyone was asked: it is answered by each card, so that whoever asks learns of all. */
+  everywhere: boolean;
 }
 
 /** By datagram, or over the connection of a peer. */
-type Heard = { kind: 'datagram'; host: string; from: Address; multicast: boolean } | { kind: 'link'; peer: PeerId };
+type Heard =
+  | { kind: 'datagram'; host: string; from: Address; multicast: boolean; broadcast: Broadcast | undefined }
+  | { kind: 'link'; peer: PeerId };
 
 /** The parts that hear of what was said. */
 export interface Parts {
@@ -59,6 +72,11 @@ export interface Parts {
   pulls: Pulls;
   links: Links;
   announcer: Announcer;
+  asks: Asks;
+  pulses: Pulses;
+  suspicion: Suspicion;
+  ladder: Ladder;
+  recall: Recall;
 }
 
 export class Hearing {
@@ -69,34 +87,50 @@ export class Hearing {
   readonly #pulls: Pulls;
   readonly #links: Links;
   readonly #announcer: Announcer;
+  readonly #asks: Asks;
+  readonly #pulses: Pulses;
+  readonly #suspicion: Suspicion;
+  readonly #ladder: Ladder;
+  readonly #recall: Recall;
+  /** Who asked everyone by multicast, and when. */
+  readonly #askers = new Latest<PeerId, Millis>(ASKERS_MAX);
   readonly #twin: Twin;
   readonly #strangers: Budget;
   readonly #members: Budget;
+  /** Questions to everyone. */
+  readonly #together = new TokenBucket(AT_ONCE);
   readonly #answers = new Map<number, Answer>();
   #answerNumber = 0;
   #raisedAt: Millis = Number.NEGATIVE_INFINITY;
   /** Told already that an own epoch is too high to be followed. */
   #toldWild = false;
 
-  constructor({ context, heads, own, circle, pulls, links, announcer }: Parts) {
+  constructor(parts: Parts) {
+    const { context, own } = parts;
     this.#context = context;
-    this.#heads = heads;
+    this.#heads = parts.heads;
     this.#own = own;
-    this.#circle = circle;
-    this.#pulls = pulls;
-    this.#links = links;
-    this.#announcer = announcer;
+    this.#circle = parts.circle;
+    this.#pulls = parts.pulls;
+    this.#links = parts.links;
+    this.#announcer = parts.announcer;
+    this.#asks = parts.asks;
+    this.#pulses = parts.pulses;
+    this.#suspicion = parts.suspicion;
+    this.#ladder = parts.ladder;
+    this.#recall = parts.recall;
     this.#twin = new Twin(context, () => own.heartbeatSize());
     this.#strangers = new Budget(...STRANGERS, context.random);
     this.#members = new Budget(...MEMBERS, context.random);
   }
 
-  /** O, Q, L or C by datagram. @param from its sender */
-  datagram(message: Message, from: Address, multicast: boolean): void {
-    const way: Heard = { kind: 'datagram', host: from.host, from, multicast };
+  /** O, Q, L, C or x by datagram. @param from its sender */
+  datagram(message: Message, from: Address, multicast: boolean, broadcast?: Broadcast): void {
+    const way: Heard = { kind: 'datagram', host: from.host, from, multicast, broadcast };
     if (message.type === 'O') this.#offer(message, way);
-    else if (message.type === 'Q') this.#question(message, from, multicast);
+    else if (message.type === 'Q') this.#question(message, from, multicast, broadcast !== undefined);
     else if (message.type === 'L') this.#leave(message, way);
+    else if (message.type === 'x') this.#suspicion.missing(message, from);
     else if (message.type === 'C' && message.to === this.#context.settings.id) {
       const member = this.#circle.get(message.from);
       if (member) this.#links.called(member, formatEndpoint({ host: from.host, port: message.port }));
@@ -134,37 +168,71 @@ export class Hearing {
       member.tellsAt = this.#context.now;
       this.#revive(member, head);
       this.#links.answer(member, this.#own.heartbeat());
-    } else if (!this.#heard(member, head, way)) return;
+    } else if (!this.#heard(member, head, message.sig, way)) return;
     this.#apply(member, head, message, proof);
   }
 
   /** By datagram. @returns whether it is live */
-  #heard(member: Member, head: Head, { from, multicast }: Extract<Heard, { kind: 'datagram' }>): boolean {
+  #heard(member: Member, head: Head, sig: Uint8Array, way: Extract<Heard, { kind: 'datagram' }>): boolean {
+    const { from, multicast, broadcast } = way;
     const { nonces, now } = this.#context;
     const { sign } = member;
+    const isNews = !sign || isLater(head, sign);
+    const isThere = this.#circle.isKnownAt(member.id, from.host);
     if (nonces.serialOf(head.echo, now) > member.mark) {
+      if (nonces.isOfAll(head.echo, now)) this.#context.isAnswered = true;
       member.udp = from;
       member.asked.delete(formatEndpoint(from));
       addProved(member, { host: from.host, port: head.port });
       this.#revive(member, head);
-    } else if (!this.#circle.isKnownAt(member.id, from.host)) {
+      if (nonces.isBroadcast(head.echo, now)) this.#ladder.reached(member);
+    } else if (!isThere && multicast && this.#pulses.proves(member, head, from)) {
+      this.#admit(member, head, from);
+    } else if (!isThere) {
       // Not known to be alive, or not at this address: a copy of its words could have been sent by anyone.
-      this.#circle.ask(member, from);
+      if (multicast && member.state !== 'live') this.#pulses.heard(member, head, sig, false);
+      if (multicast && member.state === 'candidate') this.#ladder.heard(member, broadcast);
+      this.#asks.heard(member, from);
       return member.state === 'live';
-    } else if (!sign || isLater(head, sign)) {
-      addProved(member, { host: from.host, port: head.port });
+    } else if (isNews) {
+      if (member.hosts.size > 0) addProved(member, { host: from.host, port: head.port });
       this.#circle.hear(member, head);
     }
-    // A telling that comes after a copy of it by another way shows as well that its multicast reaches us.
-    if (multicast && !(sign && isLater(sign, head))) {
-      member.multicastAt = now;
-      member.via = 'multicast';
-    }
+    if (multicast) this.#pulses.heard(member, head, sig, isNews);
+    // A telling that comes after a copy of it by another way shows as well that this way reaches us.
+    if (multicast && !broadcast) this.#context.heardAt = now;
+    if (multicast && !(sign && isLater(sign, head))) this.#ladder.heard(member, broadcast);
     return true;
   }
 
+  /** A peer is shown to be alive, and with it those whose words can only have followed its own. */
   #revive(member: Member, head: Head): void {
-    if (this.#circle.revive(member, head)) this.#links.introduce(member);
+    this.#reviveOne(member, head);
+    const proved = this.#pulses.revived(member, head);
+    for (const next of proved) {
+      this.#admit(next.member, next.head, next.from);
+      this.#pulls.want(next.member);
+      for (const more of this.#pulses.revived(next.member, next.head)) proved.push(more);
+    }
+  }
+
+  /** A peer's words are its own and new, wherever they came from. */
+  #admit(member: Member, head: Head, from: Address): void {
+    if (member.state === 'live') {
+      this.#circle.hear(member, head);
+      // It speaks from here too, by another card perhaps.
+      this.#asks.heard(member, from);
+      return;
+    }
+    member.udp = from;
+    addSeen(member, { host: from.host, port: head.port });
+    this.#reviveOne(member, head);
+  }
+
+  #reviveOne(member: Member, head: Head): void {
+    if (!this.#circle.revive(member, head)) return;
+    this.#recall.came();
+    this.#links.introduce(member);
   }
 
   /** Takes what a message brings, or sees to it that the rest is fetched. */
@@ -172,7 +240,9 @@ export class Hearing {
     if (this.#context.asksOnly) return;
     const load = (member.shelf?.load ?? 0) + sumOfLoads(message.offers);
     if (message.offers.length > 0 && this.#circle.takeRoom(head, member.shelf, load)) {
-      const applied = applyDelta(member.shelf, member.id, message.from, message.offers, head, proof);
+      const { shelving } = this.#context;
+      this.#circle.settle(member);
+      const applied = shelving.applyDelta(member.shelf, member.id, message.from, message.offers, head, proof);
       if (applied) this.#circle.commit(member, applied);
     }
     this.#pulls.want(member);
@@ -218,22 +288,44 @@ export class Hearing {
     }
   }
 
-  #question(message: MessageOf<'Q'>, from: Address, multicast: boolean): void {
+  #question(message: MessageOf<'Q'>, from: Address, multicast: boolean, broadcast: boolean): void {
     const { now, nonces, settings } = this.#context;
     const { id: me, passive } = settings;
+    if (multicast && message.to !== '' && message.to !== me) this.#suspicion.asked(message, from);
     if (passive || (message.to !== '' && message.to !== me)) return;
     // My own question comes back: signed, it would look as if there were two of me.
     if (nonces.serialOf(message.nonce, now) > 0) return;
     if (message.from !== me) this.#links.asked(message.from);
+    const isForAll = multicast && message.to === '';
+    if (isForAll && !broadcast) this.#announcer.asked();
+    // The same that is asked by multicast is answered already.
+    if (broadcast && now - (this.#askers.get(message.from) ?? Number.NEGATIVE_INFINITY) < ASKED_TWICE) return;
+    if (multicast && !broadcast) this.#askers.set(message.from, now);
     const isMember = this.#circle.isKnownAt(message.from, from.host) && this.#members.take(message.from, now);
     if (!isMember && !this.#strangers.take(from.host, now)) return;
+    const size = encode(message).length;
+    if (multicast && this.#answersAll(message, isMember, size)) return;
+    // Of very many who could answer only so many do: who asks among as many others has more of them later.
+    if (isForAll && !this.#together.take(now, 1, shareOf(this.#circle.known))) return;
     const number = ++this.#answerNumber;
-    this.#answers.set(number, { to: from, nonce: message.nonce, size: encode(message).length });
-    if (!multicast || message.to === me) this.answer(number);
+    this.#answers.set(number, { to: from, nonce: message.nonce, size, everywhere: multicast });
+    if (!isForAll) this.answer(number);
     else {
       const delay = answerDelay(this.#circle.size, this.#context.random);
       this.#context.after(delay, { kind: 'answer', number });
     }
+  }
+
+  /**
+   * Answers with a heartbeat that everyone hears: a member who asks aloud whether I am there, as others miss me too; and, if I lead, a
+   * newcomer, who needs a pulse that all have heard.
+   */
+  #answersAll({ from, to, nonce }: MessageOf<'Q'>, isMember: boolean, size: number): boolean {
+    if (to !== '') return isMember && this.#announcer.speakUp(nonce, undefined, size);
+    const asker = this.#circle.get(from);
+    const isNew = asker !== undefined && asker.state !== 'live';
+    if (!isNew || this.#circle.known < FEW || !this.#circle.isLeading) return false;
+    return this.#announcer.speakUp(nonce, LEAD_GAP, size);
   }
 
   /** The moment of an answer has come. */
@@ -242,7 +334,7 @@ export class Hearing {
     this.#answers.delete(number);
     if (!answer) return;
     const message = this.#own.answer(answer.nonce);
-    if (encode(message).length <= answer.size) this.#context.reply(answer.to, message);
+    if (encode(message).length <= answer.size) this.#context.reply(answer.to, message, answer.everywhere);
   }
 
   #leave({ id, epoch, sig }: MessageOf<'L'>, way: Way): void {
@@ -252,22 +344,6 @@ export class Hearing {
     if (!this.#heads.verify(member.head, leaveStatement(id, epoch), sig, way)) return;
     this.#circle.bury(member, epoch);
     this.#pulls.gone(id);
-  }
-
-  /** A live peer's time may be over. */
-  expire(peer: PeerId): void {
-    // Others tell a one-shot nothing over its connections, so there the connection itself has to do; and how often one tells a
-    // tracker follows from how many it knows itself.
-    const { passive, tracker } = this.#context.settings;
-    const isEnough = (member: Member): boolean => (passive || tracker) && this.#links.has(member.id);
-    const member = this.#circle.get(peer);
-    if (!member) return;
-    const outcome = this.#circle.expire(member, isEnough);
-    if (outcome === 'asked' && this.#links.has(peer)) this.#links.tell(member, this.#own.heartbeat());
-    if (outcome === 'gone') {
-      this.#pulls.gone(peer);
-      this.#links.gone(member);
-    }
   }
 
   /** Somebody's connection to a peer broke: it is gone, unless it is heard, or connected with us. */
@@ -288,6 +364,7 @@ export class Hearing {
       this.#pulls.gone(peer);
     }
     this.#links.dialFailed(peer);
+    this.#recall.failed(peer);
   }
 
   /** A handshake proved a peer's key. */
@@ -309,10 +386,12 @@ export class Hearing {
       return;
     }
     const wasDialled = this.#links.isDialled(peer);
+    const isRecalled = this.#recall.connected(peer) && dialled;
     const member = this.#circle.meet(head, proof, 'call');
     if (!member) return;
-    if (member.state !== 'live' && member.via !== 'multicast') {
-      member.via = !dialled ? 'call' : wasDialled ? 'relay' : 'join';
+    // One that was heard before it went may come back out of earshot.
+    if (member.state === 'gone' || (member.state !== 'live' && !isNear(member.via))) {
+      member.via = !dialled ? 'call' : isRecalled ? 'remembered' : wasDialled ? 'relay' : 'join';
     }
     if (address) addProved(member, address);
     this.#revive(member, head);

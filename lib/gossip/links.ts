@@ -14,9 +14,12 @@ import { PASSIVE, TRACKER } from '../wire/head.js';
 import type { Message, MessageOf, Neighbour } from '../wire/table.js';
 import type { Circle } from './circle.js';
 import type { Context } from './context.js';
+import { Ears } from './ears.js';
 import type { Heads } from './heads.js';
+import { isNear } from './ladder.js';
 import { addAddress, addressesOf, type Member } from './member.js';
-import { backoff, DEAF } from './pace.js';
+import { asNeighbour, drawn } from './neighbours.js';
+import { backoff } from './pace.js';
 
 /** One whose connection broke is dialled within so long, at least and at most: that nobody listens there any more is soon known. */
 const REDIAL: [Millis, Millis] = [100, 300];
@@ -32,6 +35,12 @@ const HEARSAY_DIALS = 5;
 const ASKED_LATELY: Millis = 10_000;
 /** How many of all tell of a newcomer, or tell one something that many could tell it, about. */
 const INTRODUCERS = 5;
+/** Neighbours told to one that connects, and will be told more by those: where hundreds start at one time, all would be far too much. */
+const TOLD_AT_ONCE = 32;
+/** One that connects is heard within so long, where datagrams pass. */
+const HEARD_WITHIN: Millis = 1500;
+/** Those who are told of, and whom datagrams may reach, are dialled after so long, where they were not heard meanwhile. */
+const FOUND_WITHIN: Millis = 4000;
 /** Neighbours told with a heartbeat. */
 const REMINDED = 8;
 /** Those that are gone without a goodbye are dialled for so long. */
@@ -53,6 +62,7 @@ export class Links {
   readonly #context: Context;
   readonly #circle: Circle;
   readonly #heads: Heads;
+  readonly #ears: Ears;
   readonly #linked = new Set<PeerId>();
   /** Those of them that are on this host, so that loopback means the same to them. */
   readonly #local = new Set<PeerId>();
@@ -65,6 +75,12 @@ export class Links {
     this.#context = context;
     this.#circle = circle;
     this.#heads = heads;
+    this.#ears = new Ears(context, circle);
+  }
+
+  /** Those who are connected. */
+  get linked(): ReadonlySet<PeerId> {
+    return this.#linked;
   }
 
   has(peer: PeerId): boolean {
@@ -93,12 +109,25 @@ export class Links {
     if (member) member.toldAt = this.#context.now;
     if (this.#context.settings.passive) return;
     const hearsMulticast = member
-      ? this.isHeard(member)
+      ? !this.#ears.miss(member)
       : this.#context.now - (this.#askers.get(peer) ?? Number.NEGATIVE_INFINITY) < ASKED_LATELY;
     if (hearsMulticast) return;
     if (!member) this.#deafShots.add(peer);
     if (this.#context.settings.tracker || (member && isTracker(member))) return;
-    const peers = this.neighbours(peer);
+    // Of many who start at one time it may only not have been heard yet.
+    const isMany = member && this.#context.isAnswered && this.#circle.size > TOLD_AT_ONCE;
+    if (isMany) this.#context.after(HEARD_WITHIN, { kind: 'neighbours', peer });
+    else this.#tellNeighbours(peer, member ? TOLD_AT_ONCE : NEIGHBOURS_MAX);
+  }
+
+  /** One that connected a moment ago is told of others, unless it is heard by now. */
+  neighboursDue(peer: PeerId): void {
+    const member = this.#circle.get(peer);
+    if (member && this.#linked.has(peer) && this.#ears.miss(member)) this.#tellNeighbours(peer, TOLD_AT_ONCE);
+  }
+
+  #tellNeighbours(peer: PeerId, most: number): void {
+    const peers = this.neighbours(peer, most);
     if (peers.length > 0) this.#context.tell(peer, { type: 'N', peers });
   }
 
@@ -216,7 +245,9 @@ export class Links {
       const dial: Dial = { tries: 0, dueAt: 0, until: 0, teller };
       this.#dials.set(member.id, dial);
       waiting++;
-      this.#retry(member.id, dial, random() * Math.min(2000, 20 * peers.length));
+      // Where everyone is asked and answers, who is there is mostly found so.
+      const wait = this.#context.isAnswered ? FOUND_WITHIN : Math.min(2000, 20 * peers.length);
+      this.#retry(member.id, dial, wait * (1 - 0.5 * random()));
     }
   }
 
@@ -227,12 +258,15 @@ export class Links {
   tellDeaf(message: MessageOf<'O'>, isChange: boolean): void {
     const { now } = this.#context;
     const deaf: Member[] = [];
+    const isMute = !isChange && this.#ears.isMute;
     for (const member of this.#circle.live()) {
-      const isDeaf = !this.isHeard(member);
-      if (!isDeaf && !(isChange && now - member.tellsAt < DEAF * this.#circle.interval)) continue;
+      if (isMute && now - member.multicastAt <= this.#circle.deafAfter) this.dial(member);
+      const isDeaf = this.#ears.miss(member);
+      const tellsUs = now - member.tellsAt < this.#circle.deafAfter;
+      if (!isDeaf && !tellsUs) continue;
       if (this.#linked.has(member.id)) {
-        this.tell(member, message);
-        if (isDeaf && !isTracker(member)) deaf.push(member);
+        if (isDeaf || isChange) this.tell(member, message);
+        if (!isTracker(member)) deaf.push(member);
       } else if (isDeaf && !this.#comesBack(member) && now - member.liveSince > this.#circle.interval / 2) {
         this.dial(member);
       }
@@ -268,16 +302,7 @@ export class Links {
    */
   neighbours(except: PeerId, most: number = NEIGHBOURS_MAX): Neighbour[] {
     const sameHost = this.#local.has(except);
-    const all: Neighbour[] = [];
-    for (const member of this.#circle.live()) {
-      const neighbour = member.id === except ? undefined : asNeighbour(member, sameHost);
-      if (neighbour) all.push(neighbour);
-    }
-    for (let i = 0; all.length > most && i < most; i++) {
-      const j = i + Math.floor(this.#context.random() * (all.length - i));
-      [all[i], all[j]] = [all[j], all[i]];
-    }
-    return all.slice(0, most);
+    return drawn(this.#circle.live(), except, sameHost, most, this.#context.random);
   }
 
   /**
@@ -285,13 +310,17 @@ export class Links {
    */
   introduce(member: Member): void {
     if (this.#context.settings.passive || this.#context.settings.tracker) return;
-    const deaf = new Set(this.#deafShots);
-    for (const other of this.#circle.live()) {
-      if (other === member || isTracker(other)) continue;
-      if (this.#linked.has(other.id) && !this.isHeard(other)) deaf.add(other.id);
+    const { now, random } = this.#context;
+    const isMine = () => random() * this.#circle.size <= INTRODUCERS;
+    const deaf = new Set<PeerId>();
+    for (const shot of this.#deafShots) if (isMine()) deaf.add(shot);
+    for (const id of this.#linked) {
+      if (!isMine()) continue;
+      const other = this.#circle.get(id);
+      if (other?.state !== 'live' || other === member || isTracker(other)) continue;
+      if (this.#ears.miss(other) || now - other.tellsAt < this.#circle.deafAfter) deaf.add(id);
     }
     for (const other of deaf) {
-      if (this.#context.random() * this.#circle.size > INTRODUCERS) continue;
       const neighbour = asNeighbour(member, this.#local.has(other));
       if (neighbour) this.#context.tell(other, { type: 'N', peers: [neighbour] });
     }
@@ -305,22 +334,22 @@ export class Links {
     if (peers.length > 0) this.#context.tell(one.id, { type: 'N', peers });
   }
 
-  /** Whether its multicast reached us lately. */
+  /** Whether what it says to everyone reached us lately. */
   isHeard(member: Member): boolean {
-    return this.#context.now - member.multicastAt <= DEAF * this.#circle.interval;
+    return this.#ears.hear(member);
   }
 
   /** Whether a peer that is not connected should be: it knows of us by its connection alone. */
   #isMissed(member: Member): boolean {
     if (this.#context.asksOnly || member.leftEpoch >= member.head.epoch || member.addresses.size === 0) return false;
     if (this.#comesBack(member)) return false;
-    if (member.via === 'multicast') return member.state === 'live' && !this.isHeard(member);
+    if (isNear(member.via)) return member.state === 'live' && !this.isHeard(member);
     return member.state === 'live' || (member.state === 'gone' && this.#context.now - member.goneAt < MISSED);
   }
 
   /** Who came to a tracker comes again by itself. */
   #comesBack(member: Member): boolean {
-    return this.#context.settings.tracker && member.via !== 'multicast';
+    return this.#context.settings.tracker && !isNear(member.via);
   }
 
   #isWanted(member: Member, dial: Dial): boolean {
@@ -344,12 +373,4 @@ export class Links {
 
 function isTracker({ head }: Member): boolean {
   return (head.flags & TRACKER) !== 0;
-}
-
-/** @param sameHost whether the one who is told is on a host of ours, so that loopback means the same to it */
-function asNeighbour(member: Member, sameHost: boolean): Neighbour | undefined {
-  // A zone means something on one host only, and so does loopback.
-  const addresses = addressesOf(member).filter((a) => !a.includes('%') && (sameHost || !isLoopback(a)));
-  if (addresses.length === 0) return undefined;
-  return { head: member.proof.head, sig: member.proof.sig, addresses };
 }

@@ -34,14 +34,28 @@ export interface Member {
   sign: Head | undefined;
   /** When it was last heard by multicast: whom we hear, we take to hear us. */
   multicastAt: Millis;
+  /** The same by broadcast; and when it last said so that it is to be told by broadcast itself. */
+  broadcastAt: Millis;
+  deafAt: Millis;
   /** When it last told us an offer over TCP, as those do who do not hear us. */
   tellsAt: Millis;
   /** When we last told it one. */
   toldAt: Millis;
   /** Only answers to nonces after this mark show that it is alive. */
   mark: number;
-  /** Questions asked since it fell silent. */
+  /** Questions asked since it fell silent, and whether it is for us to ask. */
   probes: number;
+  isOurs: boolean;
+  /** Whether it was called missing, and is gone unless it speaks up. */
+  isMissing: boolean;
+  /** Whether that was said while it was not silent here yet. */
+  isAccused: boolean;
+  /** How often others were left to ask since it fell silent. */
+  deferred: number;
+  /** When it was last heard while it was not live. */
+  knockedAt: Millis;
+  /** Bytes of its heartbeat. */
+  weight: number;
   /** When its expiry timer is due; another one is stale. */
   dueAt: Millis;
   goneAt: Millis;
@@ -56,6 +70,11 @@ export interface Member {
 }
 
 const NEVER = Number.NEGATIVE_INFINITY;
+
+/** Where fewer are known, each asks each; where there are more, one learns from others' pulses who is alive. */
+export const FEW = 32;
+/** Peers whose pulses are repeated: those with the lowest ids. */
+export const LEADERS = 4;
 
 export function newMember(head: Head, proof: Proof, via: Via, now: Millis): Member {
   return {
@@ -72,10 +91,18 @@ export function newMember(head: Head, proof: Proof, via: Via, now: Millis): Memb
     heardAt: now,
     sign: undefined,
     multicastAt: NEVER,
+    broadcastAt: NEVER,
+    deafAt: NEVER,
     tellsAt: NEVER,
     toldAt: NEVER,
     mark: 0,
     probes: 0,
+    isOurs: false,
+    isMissing: false,
+    isAccused: false,
+    deferred: 0,
+    knockedAt: now,
+    weight: 0,
     dueAt: NEVER,
     goneAt: NEVER,
     leftEpoch: 0,
@@ -85,6 +112,8 @@ export function newMember(head: Head, proof: Proof, via: Via, now: Millis): Memb
 }
 
 function addLatest(all: Set<string>, one: string): void {
+  // As mostly.
+  if (all.size === 1 && all.has(one)) return;
   all.delete(one);
   all.add(one);
   if (all.size > ADDRESSES_MAX) all.delete(all.values().next().value!);
@@ -99,6 +128,12 @@ export function addAddress(member: Member, address: string): void {
 export function addProved(member: Member, { host, port }: Address): void {
   addLatest(member.hosts, host);
   if (port > 0) addLatest(member.addresses, formatEndpoint({ host, port }));
+}
+
+/** Notes where its words came from that nobody else can have said, though others may have sent them on: a place to try. */
+export function addSeen(member: Member, { host, port }: Address): void {
+  // Where something is proved, nothing is to be guessed.
+  if (port > 0 && member.addresses.size === 0) member.addresses.add(formatEndpoint({ host, port }));
 }
 
 /** A member's addresses, the latest heard first. */

@@ -6,12 +6,14 @@ const USE: Millis = 2000;
 const FRESH: Millis = 10_000;
 const KEPT = 64;
 
+/** Who gets to see a nonce: one peer alone, so that who repeats it was asked, or could listen in; all; or those whom broadcast reaches. */
+export type Asked = 'alone' | 'all' | 'broadcast';
+
 interface Nonce {
   nonce: Uint8Array;
   serial: number;
   at: Millis;
-  /** Told to single peers only, never multicast: who repeats it was asked, or could listen in. */
-  alone: boolean;
+  asked: Asked;
 }
 
 /**
@@ -35,13 +37,13 @@ export class Nonces {
 
   /**
    * A nonce to ask with, drawn after a mark.
-   * @param alone for a question that one peer alone gets to see
+   * @param asked by which way the question goes
    */
-  current(now: Millis, mark: number, alone: boolean): Uint8Array {
-    const newest = this.#kept.findLast((kept) => kept.alone === alone);
+  current(now: Millis, mark: number, asked: Asked): Uint8Array {
+    const newest = this.#kept.findLast((kept) => kept.asked === asked);
     if (newest && newest.serial > mark && now - newest.at < USE) return newest.nonce;
     const nonce = this.#draw();
-    this.#kept.push({ nonce, serial: ++this.#serial, at: now, alone });
+    this.#kept.push({ nonce, serial: ++this.#serial, at: now, asked });
     while (this.#kept.length > KEPT || now - this.#kept[0].at > FRESH) this.#kept.shift();
     return nonce;
   }
@@ -53,7 +55,17 @@ export class Nonces {
 
   /** Whether it is a fresh nonce of mine that was told to single peers only. */
   isAlone(echo: Uint8Array, now: Millis): boolean {
-    return this.#find(echo, now)?.alone === true;
+    return this.#find(echo, now)?.asked === 'alone';
+  }
+
+  /** Whether it is a fresh nonce of mine that was multicast. */
+  isOfAll(echo: Uint8Array, now: Millis): boolean {
+    return this.#find(echo, now)?.asked === 'all';
+  }
+
+  /** Whether it is a fresh nonce of mine that was broadcast. */
+  isBroadcast(echo: Uint8Array, now: Millis): boolean {
+    return this.#find(echo, now)?.asked === 'broadcast';
   }
 
   #find(echo: Uint8Array, now: Millis): Nonce | undefined {

@@ -76,11 +76,14 @@ export class Own {
     return this.#message(this.#sign(nonce), this.shelf.version, []);
   }
 
-  /** A new heartbeat: a sign of life to everyone, as no head before it has its beat. */
-  beat(): MessageOf<'O'> {
+  /**
+   * A new heartbeat: a sign of life to everyone, as no head before it has its beat.
+   * @param echo a nonce that it answers, or another's pulse; empty for none
+   */
+  beat(echo: Uint8Array = NONE): MessageOf<'O'> {
     this.#beat++;
     this.#head = undefined;
-    return this.heartbeat();
+    return echo.length === 0 ? this.heartbeat() : this.answer(echo);
   }
 
   /** My head as a message, with the beat of the last heartbeat. */

@@ -13,6 +13,8 @@ export interface UdpAddress {
   /** IP address; a link-local one with its zone. */
   host: string;
   port: number;
+  /** Of this machine, the address to which it was sent, where that is known: an answer comes from there. */
+  at?: string;
 }
 
 /** Takes a datagram, which is its to keep. Must not throw. */

@@ -1,13 +1,14 @@
 /**
- * The receiving side of multicast.
- * Owns a socket for the IPv4 group, joined at each address, and a socket for each card's IPv6 group, all on the group's
- * port. Always true: a card that is not there any more is not joined. Called by Multicast whenever the cards may have
- * changed.
+ * The receiving side of multicast and broadcast.
+ * Owns a socket for the IPv4 group, joined at each address, a socket for each card's IPv6 group, and one for the broadcast
+ * address of each IPv4 network, all on the group's port. Always true: a card that is not there any more is not joined.
+ * Called by Multicast whenever the cards may have changed.
  */
 import type { SocketAsPromised } from 'dgram-as-promised';
 import { asHearsayError, HearsayError } from '../errors.js';
 import type { UdpAddress } from './datagrams.js';
 import { type Card, hostOf } from './interfaces.js';
+import { broadcastOf } from './outlets.js';
 import { closeUdp, errorCode, udpSocket } from './socket.js';
 
 export interface GroupOptions {
@@ -27,16 +28,27 @@ export class Group {
   #four: { socket: SocketAsPromised } | undefined;
   /** By zone. */
   readonly #six = new Map<string, { socket: SocketAsPromised }>();
+  /** By broadcast address. */
+  readonly #broadcasts = new Map<string, { socket: SocketAsPromised }>();
   /** Addresses at which the IPv4 group is joined. */
   readonly #joined = new Set<string>();
+  /** Addresses whose port another program holds for itself. */
+  readonly #taken = new Set<string>();
   #closed = false;
 
   constructor(options: GroupOptions) {
     this.#options = options;
   }
 
+  /** Whether another program holds the group's port, as far as was tried. */
+  get isTaken(): boolean {
+    return this.#taken.size > 0;
+  }
+
   /** Joins at these cards and leaves at all others. @returns false where something should be tried again later */
   async refresh(cards: readonly Card[]): Promise<boolean> {
+    // All that is not bound is tried again.
+    this.#taken.clear();
     const hosts = new Set(cards.filter((card) => card.family === 4).map(hostOf));
     const zones = new Set(cards.filter((card) => card.zone !== '').map((card) => card.zone));
     for (const [zone, receiver] of this.#six) {
@@ -44,6 +56,7 @@ export class Group {
       this.#six.delete(zone);
       await closeUdp(receiver);
     }
+    await this.#refreshBroadcasts(new Set(cards.map(broadcastOf).filter((address) => address !== undefined)));
     let whole = await this.#refresh4(hosts);
     for (const zone of zones) whole = (await this.#refresh6(zone)) && whole;
     return whole;
@@ -51,9 +64,11 @@ export class Group {
 
   async close(): Promise<void> {
     this.#closed = true;
-    await Promise.all([...(this.#four ? [this.#four] : []), ...this.#six.values()].map(closeUdp));
+    const all = [...(this.#four ? [this.#four] : []), ...this.#six.values(), ...this.#broadcasts.values()];
+    await Promise.all(all.map(closeUdp));
     this.#four = undefined;
     this.#six.clear();
+    this.#broadcasts.clear();
   }
 
   async #refresh4(hosts: ReadonlySet<string>): Promise<boolean> {
@@ -90,6 +105,21 @@ export class Group {
     return whole;
   }
 
+  /** What is broadcast comes to a socket of that address alone; on Windows to the one of the group, which has any address. */
+  async #refreshBroadcasts(wanted: ReadonlySet<string>): Promise<void> {
+    for (const [address, receiver] of this.#broadcasts) {
+      if (wanted.has(address)) continue;
+      this.#broadcasts.delete(address);
+      await closeUdp(receiver);
+    }
+    if (process.platform === 'win32') return;
+    for (const address of wanted) {
+      if (this.#broadcasts.has(address)) continue;
+      const receiver = await this.#bind(4, address, undefined, () => this.#broadcasts.delete(address));
+      if (receiver) this.#broadcasts.set(address, receiver);
+    }
+  }
+
   async #refresh6(zone: string): Promise<boolean> {
     if (this.#six.has(zone)) return true;
     const { group6 } = this.#options;
@@ -121,15 +151,17 @@ export class Group {
   /**
    * A socket on the group's port. Bound to the group itself where the system can, so that it gets neither unicast nor
    * groups that other programs joined.
+   * @param any what it is bound to where that cannot be; left out, nothing
    */
   async #bind(
     family: 4 | 6,
     group: string,
-    any: string,
+    any: string | undefined,
     forget: () => void,
   ): Promise<{ socket: SocketAsPromised } | undefined> {
     const { port, onDatagram, warn } = this.#options;
-    for (const address of process.platform === 'win32' ? [any] : [group, any]) {
+    const addresses = process.platform === 'win32' ? [any] : [group, any];
+    for (const address of addresses.filter((one) => one !== undefined)) {
       if (this.#closed) return undefined;
       const socket = udpSocket({
         family,
@@ -147,6 +179,7 @@ export class Group {
       } catch (thrown) {
         await closeUdp({ socket });
         if (errorCode(thrown) === 'EADDRINUSE') {
+          this.#taken.add(group);
           const { code, message } = new HearsayError('port-taken', `another program holds UDP port ${port}`);
           const way = 'choose another port with --multicast on all of them, or name one with --join';
           warn(code, `${code}: ${message}, so other peers are not heard by multicast; ${way}`);

@@ -60,6 +60,29 @@ export function presentInterfaces(names: readonly string[] = [], table: Interfac
   return cards;
 }
 
+/** What leads into a VPN, of those. */
+const TUNNEL = /^(utun|tun|tap|ppp|wg|tailscale|zt|nordlynx|proton)/i;
+
+/**
+ * Cards that are up and left out, as no LAN is behind such: one address of each, of IPv4 where it has one.
+ * @param names where cards were named, none is left out by itself
+ */
+export function leftOut(
+  names: readonly string[] = [],
+  table: InterfaceTable = networkInterfaces(),
+): { name: string; address: string; tunnel: boolean }[] {
+  if (names.length > 0) return [];
+  const used = new Set(presentInterfaces([], table).map(({ name }) => name));
+  return Object.entries(table).flatMap(([name, addresses = []]) => {
+    // Each card has a link-local address of IPv6, those of containers' and of unused tunnels too.
+    const real = addresses.filter(({ address, internal }) => !internal && !/^fe[89ab]/i.test(address));
+    const first = real.find(({ address }) => isIPv4(address)) ?? real[0];
+    if (used.has(name) || !first) return [];
+    const tunnel = TUNNEL.test(name) || /^[\d.]+\/3[12]$/.test(first.cidr ?? '');
+    return [{ name, address: first.address, tunnel }];
+  });
+}
+
 /** The address as a socket takes it, with its zone. */
 export function hostOf(card: Card): string {
   return card.zone === '' ? card.address : `${card.address}%${card.zone}`;
@@ -85,9 +108,17 @@ export function watchInterfaces(
   ms = 2000,
   look: () => InterfaceTable = networkInterfaces,
 ): () => void {
-  let known = signature(look());
+  const see = () => {
+    try {
+      return signature(look());
+    } catch {
+      // Some systems forbid it (Android).
+      return '';
+    }
+  };
+  let known = see();
   const timer = setInterval(() => {
-    const now = signature(look());
+    const now = see();
     if (now === known) return;
     known = now;
     onChange();

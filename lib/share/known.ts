@@ -1,13 +1,14 @@
 /**
  * Known: which key a name stood for when it was first used to let somebody in.
  *
- * Owns the names that are tied, and has them stored. Always true: a name that is tied stays tied to the same key; a
+ * Owns the names that are tied, and has them stored. Always true: a name that is tied stays tied to the same key, until a person
+ * says to forget whom it is tied to; a
  * person's name proves nothing, so whoever comes later under it with another key gets nothing by it. Names are compared
  * in Unicode's composed form (NFC). Called by whoever goes by a name that a person gave.
  */
 import type { Millis } from '../clock.js';
 import { asHearsayError } from '../errors.js';
-import type { PeerId } from '../ids.js';
+import { keyPart, type PeerId } from '../ids.js';
 import { KNOWN_MAX } from '../limits.js';
 
 /** The key that a name is tied to, by the id of a peer that holds it, and since when: ms since 1970. */
@@ -37,6 +38,20 @@ export class Known {
 
   get(name: string): Tie | undefined {
     return this.#ties.get(name.normalize('NFC'));
+  }
+
+  /** Every name that is tied, and to which id. */
+  *all(): Generator<[string, PeerId]> {
+    for (const [name, { id }] of this.#ties) yield [name, id];
+  }
+
+  /** Ties no name to the key of a peer any more. @returns those that were */
+  forget(id: PeerId): string[] {
+    const key = keyPart(id);
+    const names = [...this.#ties].filter(([, tie]) => keyPart(tie.id) === key).map(([name]) => name);
+    for (const name of names) this.#ties.delete(name);
+    if (names.length > 0) this.#save();
+    return names;
   }
 
   /** Every id that a name is tied to. */

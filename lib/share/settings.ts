@@ -10,7 +10,7 @@ import envPaths from 'env-paths';
 import { parse, TomlError } from 'smol-toml';
 import { z } from 'zod';
 import { HearsayError, reasonOf } from '../errors.js';
-import { ALLOWED_MAX, NAME_MAX, PATTERN_MAX, PATTERNS_MAX } from '../limits.js';
+import { ALLOWED_MAX, LISTED_MAX, NAME_MAX, PATTERN_MAX, PATTERNS_MAX } from '../limits.js';
 import { segmentFault } from '../names.js';
 import { parseGroup, parseHostPort } from './address.js';
 import {
@@ -38,6 +38,16 @@ export interface SharedPath {
   exclude?: string[];
 }
 
+/** Somebody whom a config file says to be at a host. */
+export interface ListedPeer {
+  /** What it is called. */
+  name: string;
+  /** A name or an address. */
+  host: string;
+  /** TCP; left out, the usual one. */
+  port?: number;
+}
+
 /** What becomes of what another wants to send here. */
 export type InboxRule = 'ask' | 'accept' | 'refuse';
 
@@ -50,6 +60,8 @@ export interface Settings {
   defaultPort: number;
   /** Each HOST or HOST:PORT; see parseHostPort. */
   join: string[];
+  /** Who is to be joined besides, by name. */
+  peers: ListedPeer[];
   multicast: boolean;
   /** ADDR:PORT; see parseGroup. */
   group: string;
@@ -96,6 +108,7 @@ export interface Flags {
   name?: string | undefined;
   port?: string | number | undefined;
   join?: readonly string[] | undefined;
+  peers?: readonly { name: string; host: string; port?: number | undefined }[] | undefined;
   /** false: none; a text: the group. */
   multicast?: boolean | string | undefined;
   group?: string | undefined;
@@ -149,6 +162,9 @@ const parses = (what: (text: string) => unknown) => (text: string) => {
     return false;
   }
 };
+// Whatever the default is, it is taken: so no port is written in it.
+const isHost = (text: string) =>
+  parses((host) => parseHostPort(host, 1))(text) && [1, 2].every((port) => parseHostPort(text, port).port === port);
 const isStore = (text: string) => text === '' || (/^rediss?:\/\/./.test(text) && URL.canParse(text));
 const rate = z.union([z.string(), z.number()]).refine((given) => parses(parseRate)(`${given}`));
 const seconds = (min: number, max: number) => z.number().min(min).max(max);
@@ -166,6 +182,18 @@ const KEYS = {
   name: [nameText, `a text of at most ${NAME_MAX} bytes without control characters`],
   port: [z.int().min(0).max(65535), 'a whole number from 0 to 65535'],
   join: [z.array(z.string().refine(parses((text) => parseHostPort(text, 1)))), 'a list of HOST or HOST:PORT'],
+  peers: [
+    z
+      .array(
+        z.strictObject({
+          name: nameText.min(1),
+          host: z.string().refine(isHost),
+          port: z.int().min(1).max(65535).optional(),
+        }),
+      )
+      .max(LISTED_MAX),
+    `at most ${LISTED_MAX} of { name = "NAME", host = "HOST", port = 47748 }; a port of its own is not part of the host`,
+  ],
   multicast: [z.boolean(), 'true or false'],
   group: [z.string().refine(parses(parseGroup)), 'an IPv4 multicast address and a port, as in "239.255.47.48:47748"'],
   interface: [z.array(z.string().min(1)), 'a list of names of network cards'],

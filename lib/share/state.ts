@@ -1,16 +1,17 @@
 /**
  * The state folder: who this peer is, and how often it has started.
  *
- * Owns `identity.json`, `epoch.json`, `group.json`, `known.json`, `shares.json`, `transfers.json` and what lies in `transfers`. Always true: a file is replaced whole or not at all; what is damaged is set
+ * Owns `identity.json`, `epoch.json`, `group.json`, `known.json`, `peers.json`, `shares.json`, `transfers.json` and what lies in `transfers`. Always true: a file is replaced whole or not at all; what is damaged is set
  * aside under another name, never wiped. Called by the peer when it starts; any number of one-shots read beside it.
  */
 import { randomBytes } from 'node:crypto';
 import { chmod, link, readdir, readFile, rename, stat, unlink, writeFile } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
 import { z } from 'zod';
+import { isAddress } from '../endpoint.js';
 import { asHearsayError, HearsayError, reasonOf } from '../errors.js';
-import { isPeerId } from '../ids.js';
-import { KNOWN_MAX, SHARES_MAX } from '../limits.js';
+import { isPeerId, type PeerId } from '../ids.js';
+import { ADDRESSES_MAX, KNOWN_MAX, NAME_MAX, REMEMBERED_MAX, SHARES_MAX } from '../limits.js';
 import { segmentFault } from '../names.js';
 import type { ShareSpec } from './entry.js';
 import { makeFolders } from './folders.js';
@@ -32,6 +33,19 @@ const knownSchema = z.strictObject({
   names: z.array(z.tuple([z.string(), z.strictObject({ id: z.string(), since: z.int().min(0) })])),
 });
 
+const peersSchema = z.strictObject({
+  peers: z
+    .array(
+      z.strictObject({
+        id: z.string().refine(isPeerId),
+        name: z.string().refine((name) => Buffer.byteLength(name) <= NAME_MAX),
+        addresses: z.array(z.string().refine(isAddress)).min(1).max(ADDRESSES_MAX),
+        seen: z.int().min(0),
+      }),
+    )
+    .max(REMEMBERED_MAX),
+});
+
 const texts = z.array(z.string().min(1)).min(1).optional();
 const sharesSchema = z.strictObject({
   shares: z
@@ -49,6 +63,16 @@ const sharesSchema = z.strictObject({
 
 function areTies(ties: [string, Tie][]): boolean {
   return ties.length <= KNOWN_MAX && ties.every(([name, { id }]) => name === name.normalize('NFC') && isPeerId(id));
+}
+
+/** A peer that was here, and where it could be reached then. */
+export interface RememberedPeer {
+  id: PeerId;
+  name: string;
+  /** TCP, "ip:port", the most useful first. */
+  addresses: string[];
+  /** When it was here last, ms since 1970. */
+  seen: number;
 }
 
 /** What makes a peer the same peer after a restart. */
@@ -152,6 +176,16 @@ export class StateFolder {
 
   async saveKnown(ties: ReadonlyMap<string, Tie>): Promise<void> {
     await this.#write('known.json', { names: [...ties] }, false);
+  }
+
+  /** The peers that were here. */
+  async remembered(): Promise<RememberedPeer[]> {
+    const stored = await this.#read('peers.json', peersSchema, () => true);
+    return stored?.peers ?? [];
+  }
+
+  async saveRemembered(peers: readonly RememberedPeer[]): Promise<void> {
+    await this.#write('peers.json', { peers }, false);
   }
 
   /** What was added to the shares and is shared at every start. */

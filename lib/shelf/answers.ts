@@ -63,16 +63,16 @@ function bitSet(members: readonly number[]): Uint8Array {
 export function answerPull(shelf: Shelf, proof: Proof, pull: MessageOf<'P'>): Iterable<MessageOf<'D'>> {
   const isSame = pull.epoch === shelf.epoch;
   let replaced: Uint8Array = NONE;
-  let offers: Offer[];
+  let offers: Iterable<Offer>;
   if (isSame && pull.version > 0 && pull.version >= shelf.floor) {
-    offers = shelf.since(pull.version) ?? [];
+    offers = shelf.sinceThen(pull.version);
   } else if (isSame && pull.buckets.length === BUCKETS * BUCKET_HASH) {
     const buckets = differing(shelf.tree.hashes(), pull.buckets);
     replaced = bitSet(buckets);
-    offers = shelf.snapshot(buckets);
+    offers = shelf.inOrder(buckets);
   } else {
     replaced = new Uint8Array(BUCKETS / 8).fill(255);
-    offers = shelf.snapshot();
+    offers = shelf.inOrder();
   }
   return deltaPages(pull.number, replaced, offers, proof);
 }
@@ -80,7 +80,7 @@ export function answerPull(shelf: Shelf, proof: Proof, pull: MessageOf<'P'>): It
 function* deltaPages(
   number: number,
   replaced: Uint8Array,
-  all: Offer[],
+  all: Iterable<Offer>,
   proof: Proof,
 ): Generator<MessageOf<'D'>, void, undefined> {
   for (const { offers, last } of offerPages(all)) {

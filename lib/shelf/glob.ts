@@ -62,8 +62,51 @@ export function compile(pattern: string): (path: string) => boolean {
   return parts.length < 32 ? small(parts, prefix) : large(parts, prefix);
 }
 
-/** A matcher whose states fit into one number: what people write. */
-function small(parts: readonly Token[], prefix: string): (path: string) => boolean {
+/** A pattern that is matched in two parts, so that what many paths begin with is looked at once. */
+export interface Halves {
+  /** What has matched when a path begins so; 0 where none that does can match. */
+  begin(folder: string): number;
+  /** Whether a path matches that goes on so, in ASCII. */
+  end(state: number, bytes: Uint8Array, from: number, to: number): boolean;
+  /** The same for any text. */
+  endText(state: number, text: string): boolean;
+}
+
+/**
+ * Compiles a pattern with wildcards to be matched by folder and name.
+ * @returns undefined where it is too complicated for that
+ * @throws HearsayError `usage` where it is too long
+ */
+export function compileHalves(pattern: string): Halves | undefined {
+  if (pattern.length > PATTERN_MAX) compile(pattern);
+  const fixed = fixedPart(pattern);
+  const parts = tokens(pattern.slice(fixed.length));
+  if (parts.length >= 31) return undefined;
+  const { step, begin, end } = automaton(parts);
+  const go = (state: number, text: string): number => {
+    let now = state;
+    for (let i = 0; i < text.length && now !== 0; i++) now = step(now, text.charCodeAt(i));
+    return now;
+  };
+  return {
+    begin: (folder) => (folder.startsWith(fixed) ? go(begin, folder.slice(fixed.length)) : 0),
+    end: (state, bytes, from, to) => {
+      let now = state;
+      for (let i = from; i < to && now !== 0; i++) now = step(now, bytes[i]);
+      return (now & end) !== 0;
+    },
+    endText: (state, text) => (go(state, text) & end) !== 0,
+  };
+}
+
+interface Automaton {
+  step(now: number, unit: number): number;
+  begin: number;
+  end: number;
+}
+
+/** An automaton whose states fit into one number. */
+function automaton(parts: readonly Token[]): Automaton {
   const ascii = new Int32Array(128);
   const others = new Map<number, number>();
   let [staysWithin, staysAcross, isFree, isFolders] = [0, 0, 0, 0];
@@ -80,19 +123,24 @@ function small(parts: readonly Token[], prefix: string): (path: string) => boole
   let begin = 1;
   begin |= (begin & isFolders) << 2;
   begin |= (begin & isFree) << 1;
-  const end = 1 << parts.length;
+  const step = (now: number, unit: number): number => {
+    let next = (now & (unit < 128 ? ascii[unit] : (others.get(unit) ?? 0))) << 1;
+    // Whole folders may be passed over only on entering them, not in the middle of a segment.
+    next |= (next & isFolders) << 2;
+    next |= now & (unit === SLASH ? staysAcross : staysWithin);
+    next |= (next & isFree) << 1;
+    return next;
+  };
+  return { step, begin, end: 1 << parts.length };
+}
+
+/** A matcher of what people write. */
+function small(parts: readonly Token[], prefix: string): (path: string) => boolean {
+  const { step, begin, end } = automaton(parts);
   return (path) => {
     if (!path.startsWith(prefix)) return false;
     let now = begin;
-    for (let i = prefix.length; i < path.length && now !== 0; i++) {
-      const unit = path.charCodeAt(i);
-      let next = (now & (unit < 128 ? ascii[unit] : (others.get(unit) ?? 0))) << 1;
-      // Whole folders may be passed over only on entering them, not in the middle of a segment.
-      next |= (next & isFolders) << 2;
-      next |= now & (unit === SLASH ? staysAcross : staysWithin);
-      next |= (next & isFree) << 1;
-      now = next;
-    }
+    for (let i = prefix.length; i < path.length && now !== 0; i++) now = step(now, path.charCodeAt(i));
     return (now & end) !== 0;
   };
 }

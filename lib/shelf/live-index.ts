@@ -1,13 +1,14 @@
 /**
  * The index: all offers of all live peers, merged.
- * Owns the lookups by path and by content id. Always true: it shows exactly the shelves that were shown and not hidden, of
- * each writer one for everyone and one that is told aside.
+ * Owns which shelves are shown, and how much there is in all. Always true: it shows exactly the shelves that were shown and not
+ * hidden, of each writer one for everyone and one that is told aside; showing and hiding one costs the same whatever is on it.
  * Gossip writes it; everyone else reads it.
  */
 import type { PeerId } from '../ids.js';
-import { loadOf, type PeerOffer } from '../offer.js';
+import type { PeerOffer } from '../offer.js';
+import { contentOf } from './contents.js';
+import { keyOf } from './rows.js';
 import type { Shelf } from './shelf.js';
-import type { Change } from './staging.js';
 
 /** Reading the index. */
 export interface Index extends Iterable<PeerOffer> {
@@ -20,8 +21,8 @@ export interface Index extends Iterable<PeerOffer> {
   byPath(path: string): PeerOffer[];
   /** Every offer of one content. @param id content id, 64 hexadecimal digits */
   byId(id: string): PeerOffer[];
-  /** Every content id that is offered. */
-  ids(): Iterable<string>;
+  /** All shelves that are shown: those for everyone, and those that are told aside. */
+  shelves(): Iterable<Shelf>;
   /** One peer's offers. */
   of(peer: PeerId): Iterable<PeerOffer>;
   /**
@@ -35,12 +36,17 @@ export interface Index extends Iterable<PeerOffer> {
   isToldAside(peer: PeerId, path: string): boolean;
 }
 
+/** What a shelf counted when it was last told of. */
+interface Counted {
+  size: number;
+  load: number;
+}
+
 export class LiveIndex implements Index {
   readonly #shelves = new Map<PeerId, Shelf>();
   /** Of the same writers, the offers that are not for everyone. */
   readonly #asides = new Map<PeerId, Shelf>();
-  /** One offer by itself where there is one only, since most contents are offered once. */
-  readonly #ids = new Map<string, PeerOffer | Set<PeerOffer>>();
+  readonly #counted = new Map<Shelf, Counted>();
   #size = 0;
   #load = 0;
 
@@ -53,7 +59,12 @@ export class LiveIndex implements Index {
   }
 
   *[Symbol.iterator](): Iterator<PeerOffer> {
-    for (const shelf of this.#all()) yield* shelf.offers();
+    for (const shelf of this.shelves()) yield* shelf.offers();
+  }
+
+  *shelves(): Generator<Shelf, void, undefined> {
+    yield* this.#shelves.values();
+    yield* this.#asides.values();
   }
 
   get(peer: PeerId, path: string): PeerOffer | undefined {
@@ -61,22 +72,11 @@ export class LiveIndex implements Index {
   }
 
   byPath(path: string): PeerOffer[] {
-    const out: PeerOffer[] = [];
-    for (const shelf of this.#all()) {
-      const offer = shelf.get(path);
-      if (offer) out.push(offer);
-    }
-    return out;
+    return [...at(this.#shelves, path), ...at(this.#asides, path)];
   }
 
   byId(id: string): PeerOffer[] {
-    const found = this.#ids.get(id);
-    if (!found) return [];
-    return found instanceof Set ? [...found] : [found];
-  }
-
-  ids(): Iterable<string> {
-    return this.#ids.keys();
+    return [...having(this.#shelves, id), ...having(this.#asides, id)];
   }
 
   *of(peer: PeerId): Iterable<PeerOffer> {
@@ -85,11 +85,10 @@ export class LiveIndex implements Index {
   }
 
   isAside(id: string, path: string): boolean {
-    const isPublic = (offer: PeerOffer): boolean => this.#shelves.get(offer.peer)?.get(offer.path) === offer;
-    const known = this.byId(id);
-    const open = new Set(known.filter(isPublic).map(({ peer }) => peer));
-    const unhashed = this.byPath(path).filter((offer) => offer.id === null);
-    return [...known, ...unhashed].some((offer) => !isPublic(offer) && !open.has(offer.peer));
+    const open = new Set([...having(this.#shelves, id)].map(({ peer }) => peer));
+    for (const offer of having(this.#asides, id)) if (!open.has(offer.peer)) return true;
+    for (const offer of at(this.#asides, path)) if (offer.id === null && !open.has(offer.peer)) return true;
+    return false;
   }
 
   shows(peer: PeerId): boolean {
@@ -101,60 +100,53 @@ export class LiveIndex implements Index {
   }
 
   /**
-   * Shows a shelf, in place of the same writer's earlier one if need be (`change` then tells the differences).
+   * Shows a shelf, in place of the same writer's earlier one if need be.
    * @param aside whether it is the writer's shelf of what is not for everyone
    */
   show(shelf: Shelf, aside = false): void {
-    this.hide(shelf.writer, aside);
-    this.#kind(aside).set(shelf.writer, shelf);
-    for (const offer of shelf.offers()) this.#add(offer);
+    const shelves = this.#kind(aside);
+    const before = shelves.get(shelf.writer);
+    if (before && before !== shelf) this.#uncount(before);
+    shelves.set(shelf.writer, shelf);
+    this.#uncount(shelf);
+    const { count: size, load } = shelf;
+    this.#counted.set(shelf, { size, load });
+    this.#size += size;
+    this.#load += load;
   }
 
   hide(writer: PeerId, aside = false): void {
     const shelves = this.#kind(aside);
     const shelf = shelves.get(writer);
     if (!shelf) return;
-    for (const offer of shelf.offers()) this.#remove(offer);
+    this.#uncount(shelf);
     shelves.delete(writer);
   }
 
-  /** A shown shelf changed, or another took its place. */
-  change(shelf: Shelf, changes: readonly Change[], aside = false): void {
-    this.#kind(aside).set(shelf.writer, shelf);
-    for (const { before, after } of changes) {
-      if (before) this.#remove(before);
-      if (after) this.#add(after);
-    }
+  #uncount(shelf: Shelf): void {
+    const counted = this.#counted.get(shelf);
+    if (!counted) return;
+    this.#counted.delete(shelf);
+    this.#size -= counted.size;
+    this.#load -= counted.load;
   }
 
   #kind(aside: boolean): Map<PeerId, Shelf> {
     return aside ? this.#asides : this.#shelves;
   }
+}
 
-  *#all(): Generator<Shelf> {
-    yield* this.#shelves.values();
-    yield* this.#asides.values();
+/** Every offer of a path. */
+function* at(shelves: ReadonlyMap<PeerId, Shelf>, path: string): Generator<PeerOffer, void, undefined> {
+  const key = keyOf(path);
+  for (const shelf of shelves.values()) {
+    const offer = shelf.at(key);
+    if (offer) yield offer;
   }
+}
 
-  #add(offer: PeerOffer): void {
-    this.#size++;
-    this.#load += loadOf(offer);
-    if (offer.id === null) return;
-    const found = this.#ids.get(offer.id);
-    if (!found) this.#ids.set(offer.id, offer);
-    else if (found instanceof Set) found.add(offer);
-    else this.#ids.set(offer.id, new Set([found, offer]));
-  }
-
-  #remove(offer: PeerOffer): void {
-    this.#size--;
-    this.#load -= loadOf(offer);
-    if (offer.id === null) return;
-    const found = this.#ids.get(offer.id);
-    if (found === offer) this.#ids.delete(offer.id);
-    else if (found instanceof Set) {
-      found.delete(offer);
-      if (found.size === 0) this.#ids.delete(offer.id);
-    }
-  }
+/** Every offer of a content. */
+function* having(shelves: ReadonlyMap<PeerId, Shelf>, id: string): Generator<PeerOffer, void, undefined> {
+  const content = contentOf(id);
+  for (const shelf of shelves.values()) yield* shelf.byId(content);
 }

@@ -6,6 +6,7 @@ import type { PeerId } from '../ids.js';
 import { WORDS_MAX } from '../limits.js';
 import { byPath, printable } from '../names.js';
 import { isFile, type Offer, type PeerOffer } from '../offer.js';
+import { folded } from './folded.js';
 import { compile, fixedPart, isPattern } from './glob.js';
 
 /** Ambiguous contents that an error names; more are counted. */
@@ -175,6 +176,9 @@ export function matchingPeers(text: string, peers: Iterable<PeerName>): PeerName
   const exact = all.filter((peer) => peer.id === id);
   if (exact.length > 0) return exact;
   const name = text.normalize('NFC');
+  // What a person's own file calls it counts more than what others call themselves.
+  const listed = all.filter((peer) => peer.listed?.normalize('NFC') === name);
+  if (listed.length > 0) return listed;
   const named = all.filter((peer) => peer.name.normalize('NFC') === name);
   return named.length > 0 ? named : all.filter((peer) => peer.id.startsWith(id));
 }
@@ -243,15 +247,6 @@ export function patternMatcher(pattern: string): (path: string) => boolean {
 /** Whether `ls PATTERN` lists a path; `patternMatcher` for many paths. */
 export function matchesPattern(path: string, pattern: string): boolean {
   return patternMatcher(pattern)(path);
-}
-
-// biome-ignore lint/suspicious/noControlCharactersInRegex: all of ASCII is meant.
-const ASCII = /^[\x00-\x7f]*$/;
-
-/** Text without case and accents. */
-export function folded(text: string): string {
-  if (ASCII.test(text)) return text.toLowerCase();
-  return text.normalize('NFKD').replace(/\p{M}/gu, '').toLowerCase();
 }
 
 /**

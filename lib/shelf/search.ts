@@ -9,6 +9,7 @@
  */
 import type { PeerId } from '../ids.js';
 import { isFile, loadOf, type PeerOffer } from '../offer.js';
+import { folded } from './folded.js';
 import { compile, isPattern } from './glob.js';
 import {
   addPath,
@@ -23,7 +24,7 @@ import {
   removePath,
   wholeName,
 } from './grams.js';
-import { folded, type Meaning, meanings, nameOf, wordMatcher } from './query.js';
+import { type Meaning, meanings, nameOf, wordMatcher } from './query.js';
 import { type Notes, Sorted } from './sorted.js';
 
 /** An undefined among the offers is a moment in which others may have a turn. */

@@ -3,11 +3,14 @@
  * Pure functions over a shelf. Called by the circle, for changes and for the answers to pulls.
  */
 import type { PeerId } from '../ids.js';
-import { BUCKETS, OFFERS_PER_PEER_MAX } from '../limits.js';
+import { OFFERS_PER_PEER_MAX } from '../limits.js';
 import type { Offer, PeerOffer } from '../offer.js';
 import type { Head } from '../wire/head.js';
+import type { Rows } from './rows.js';
 import { type Proof, Shelf } from './shelf.js';
-import { bucketOf } from './tree.js';
+
+/** Changes that are worked out at once. */
+const FEW = 10_000;
 
 /** One path's entry before and after; tombstones and absence are undefined. */
 export interface Change {
@@ -18,18 +21,21 @@ export interface Change {
 export interface Applied {
   /** The shelf that counts from now on: the same one, or a new one in its place. */
   shelf: Shelf;
-  changes: Change[];
+  /** In a list, or worked out as they are taken; where they are compared with what was known, the new shelf must not change before. */
+  changes: Iterable<Change>;
 }
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   return Buffer.compare(a, b) === 0;
 }
 
-function fits(shelf: Shelf, head: Head): boolean {
+/** Whether a shelf is what a head says. */
+export function fits(shelf: Shelf, head: Head): boolean {
   return shelf.count === head.count && sameBytes(shelf.tree.root(), head.root);
 }
 
-function settle(shelf: Shelf, head: Head, proof: Proof): void {
+/** A shelf is what was signed. */
+export function settle(shelf: Shelf, head: Head, proof: Proof): void {
   shelf.version = head.version;
   shelf.proof = proof;
   shelf.trim();
@@ -72,14 +78,14 @@ export function applyDelta(
   }
   if (from > shelf.version || head.version <= shelf.version) return undefined;
   if (!inOrder(offers, from, head.version)) return undefined;
-  const mark = shelf.mark;
   const before = new Map<string, PeerOffer | undefined>();
+  shelf.try();
   for (const offer of offers) {
     if (offer.version <= shelf.version) continue;
     if (!before.has(offer.path)) before.set(offer.path, shelf.entry(offer.path));
     shelf.put(offer);
   }
-  return finish(shelf, mark, before, head, proof);
+  return finish(shelf, before, head, proof);
 }
 
 /**
@@ -96,10 +102,12 @@ export function applyWhole(
 ): Applied | undefined {
   if (!inOrder(offers, 0, head.version)) return undefined;
   const fresh = new Shelf(writer, head.epoch);
+  fresh.reserve(Math.min(offers.length, head.count));
   for (const offer of offers) fresh.put(offer);
   if (!fits(fresh, head)) return undefined;
   fresh.floor = floor;
   settle(fresh, head, proof);
+  fresh.fit();
   return { shelf: fresh, changes: difference(shelf, fresh) };
 }
 
@@ -117,25 +125,15 @@ export function applyBuckets(
   if (shelf.epoch !== head.epoch || head.version <= shelf.version) return undefined;
   if (!inOrder(offers, 0, head.version)) return undefined;
   const isReplaced = (i: number): boolean => (replaced[i >> 3] & (1 << (i & 7))) !== 0;
-  const mark = shelf.mark;
   const before = new Map<string, PeerOffer | undefined>();
-  for (let i = 0; i < BUCKETS; i++) {
-    if (!isReplaced(i)) continue;
-    for (const offer of [...shelf.tree.bucket(i)]) {
-      before.set(offer.path, offer);
-      shelf.drop(offer);
-    }
-  }
-  for (const grave of [...shelf.graves()]) {
-    if (!isReplaced(bucketOf(grave.path))) continue;
-    before.set(grave.path, grave);
-    shelf.dropGrave(grave.path);
-  }
+  for (const entry of shelf.entries(isReplaced)) before.set(entry.path, entry);
+  shelf.try();
+  shelf.dropBuckets(isReplaced);
   for (const offer of offers) {
     if (!before.has(offer.path)) before.set(offer.path, shelf.entry(offer.path));
     shelf.put(offer);
   }
-  const applied = finish(shelf, mark, before, head, proof);
+  const applied = finish(shelf, before, head, proof);
   if (applied) {
     shelf.floor = head.version;
     shelf.rebuild();
@@ -145,34 +143,54 @@ export function applyBuckets(
 
 function finish(
   shelf: Shelf,
-  mark: number,
   before: Map<string, PeerOffer | undefined>,
   head: Head,
   proof: Proof,
 ): Applied | undefined {
   if (shelf.count > OFFERS_PER_PEER_MAX || !fits(shelf, head)) {
-    shelf.undo(mark, before);
+    shelf.undo();
     return undefined;
   }
+  shelf.keep();
   const changes: Change[] = [];
   for (const [path, was] of before) {
     const change = { before: live(was), after: shelf.get(path) };
-    if (change.before !== change.after) changes.push(change);
+    if (change.before?.version !== change.after?.version) changes.push(change);
   }
   settle(shelf, head, proof);
   return { shelf, changes };
 }
 
-/** What changed from one shelf to another of the same writer. */
-export function difference(from: Shelf | undefined, to: Shelf): Change[] {
-  const changes: Change[] = [];
+/** What changed from one shelf to another of the same writer: at once where that is little, else as it is taken. */
+export function difference(from: Shelf | undefined, to: Shelf): Iterable<Change> {
+  // What is on it now, whatever is put there before it is taken.
+  const after = to.rows();
+  const changes = differences(from, to, after);
+  return (from?.count ?? 0) + to.count <= FEW ? [...changes] : changes;
+}
+
+function* differences(from: Shelf | undefined, to: Shelf, rows: Rows): Generator<Change, void, undefined> {
   if (from) {
     for (const before of from.offers()) {
-      if (!to.get(before.path)) changes.push({ before, after: undefined });
+      if (!to.get(before.path)) yield { before, after: undefined };
     }
   }
-  for (const after of to.offers()) changes.push({ before: from?.get(after.path), after });
-  return changes;
+  for (let row = 0; row < rows.length; row++) {
+    if (!rows.isLive(row)) continue;
+    const after = rows.offer(row, to.writer);
+    yield { before: from?.get(after.path), after };
+  }
+}
+
+/** Everything goes that is on a shelf. */
+export function departure(shelf: Shelf): Iterable<Change> {
+  const rows = shelf.rows();
+  function* gone(): Generator<Change, void, undefined> {
+    for (let row = 0; row < rows.length; row++) {
+      if (rows.isLive(row)) yield { before: rows.offer(row, shelf.writer), after: undefined };
+    }
+  }
+  return shelf.count <= FEW ? [...gone()] : gone();
 }
 
 /** Whether two offers of one path say the same to those who look: the version is the writer's own affair. */

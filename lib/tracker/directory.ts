@@ -184,10 +184,6 @@ export class Directory {
     return [...(this.#ids.get(id) ?? [])];
   }
 
-  contents(): Iterable<string> {
-    return this.#ids.keys();
-  }
-
   /** Who holds a part of a content that it does not offer. @param id content id */
   holdings(id: string): Holding[] {
     const out = new Map<PeerId, Holding>();

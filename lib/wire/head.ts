@@ -25,7 +25,7 @@ const FIELD = tuple('head', {
   count: int('live offers, folders too'),
   floor: int('tombstones up to this version are gone'),
   root: bytes('root of the bucket tree', 32, 32),
-  echo: bytes('the nonce of the query that this answers, or none', 0, ECHO),
+  echo: bytes('the nonce of the query that this answers, or how another’s heartbeat was signed, or none', 0, ECHO),
 });
 
 export type Head = NonNullable<ReturnType<typeof FIELD.read>>;
@@ -74,6 +74,11 @@ export function headStatement(packed: Uint8Array): Buffer {
 /** The bytes that a goodbye's signature is over. */
 export function leaveStatement(id: PeerId, epoch: number): Buffer {
   return Buffer.from(`hearsay leave 1\0${id} ${epoch}`);
+}
+
+/** The bytes that the signature of a word about a missing peer is over. */
+export function missingStatement(id: PeerId, epoch: number, beat: number, from: PeerId): Buffer {
+  return Buffer.from(`hearsay missing 1\0${id} ${epoch} ${beat} ${from}`);
 }
 
 /**

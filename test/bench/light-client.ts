@@ -3,19 +3,26 @@
  * lease, tells heartbeats, lets its offers be pulled and follows changes where the registry is small, as the program does.
  *
  * Owns its connection. Always true: it speaks through the program's own handshake, link, log of offers and answers. Each
- * has an address 127.x.y.z of its own, as each of a thousand machines has. Called by tracker.ts.
+ * has an address 127.x.y.z of its own, as each of a thousand machines has. Called by tracker.ts, and by index.ts for peers that
+ * only connect.
  */
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
+import { HearsayError } from '../../lib/errors.js';
+import { answerDigest } from '../../lib/gossip/digests.js';
 import { Own } from '../../lib/gossip/own.js';
+import { SHELVING } from '../../lib/gossip/shelving.js';
+import type { PeerId } from '../../lib/ids.js';
 import { MIRROR_OFFERS_MAX, MIRROR_PEERS_MAX } from '../../lib/limits.js';
 import { openGroup } from '../../lib/net/group-keys.js';
 import { shakeHands } from '../../lib/net/handshake.js';
 import { identityOf, newPrivateKey, verifySignature } from '../../lib/net/keys.js';
 import type { Link, LinkHandlers, LinkSettings } from '../../lib/net/link.js';
 import { tlsTransport } from '../../lib/net/transport.js';
+import type { Offer } from '../../lib/offer.js';
 import { answerPull } from '../../lib/shelf/answers.js';
+import type { Proof, Shelf } from '../../lib/shelf/shelf.js';
 import { LOOKUP } from '../../lib/tracker/events.js';
 import type { Message, MessageOf } from '../../lib/wire/table.js';
 
@@ -30,8 +37,11 @@ const transport = tlsTransport(openGroup());
 const DOOR = { isRival: () => false, settle: async () => {}, admit: (link: Link) => link };
 
 export class LightClient {
+  readonly id: PeerId;
   readonly name: string;
   readonly host: string;
+  /** Those whose offers it hands on. */
+  fellows: ReadonlyMap<PeerId, LightClient> | undefined;
   readonly #port: number;
   readonly #settings: LinkSettings;
   readonly #own: Own;
@@ -46,16 +56,21 @@ export class LightClient {
   /** Changes that it was told, in messages. */
   told = 0;
 
-  /** @param number from 0; its name, its address and its files follow from it @param port where its process listens */
-  constructor(number: number, port: number, offers: number) {
+  /**
+   * @param number from 0; its name and its address follow from it
+   * @param port where its process listens
+   * @param files what it offers; left out, so many of the usual ones
+   */
+  constructor(number: number, port: number, offers: number, files: Omit<Offer, 'version'>[] = filesOf(number, offers)) {
     this.name = `peer${number}`;
     this.host = hostOf(number);
     this.#port = port;
     const identity = identityOf(newPrivateKey(), Date.now());
     const { id, key } = identity;
+    this.id = id;
     const settings = { id, key, name: this.name, port, epoch: 1, passive: false, tracker: false };
     this.#own = new Own(settings, { sign: identity.sign, verify: verifySignature });
-    this.#own.change(filesOf(number, offers));
+    this.#own.change(files);
     this.#own.forget();
     this.#settings = { identity, instance: randomBytes(8), hello: () => this.#own.head() };
   }
@@ -74,9 +89,7 @@ export class LightClient {
   async register(port: number, follows: boolean): Promise<number> {
     this.#following = follows;
     const began = performance.now();
-    const raw = connect({ port, host: '127.0.0.1', localAddress: this.host, noDelay: true });
-    await once(raw, 'connect');
-    await this.#open(raw, true);
+    await this.#dial(port);
     const joined = new Promise<MessageOf<'Z'>>((resolve) => {
       this.#joined = resolve;
     });
@@ -89,6 +102,23 @@ export class LightClient {
       this.#link?.send({ type: 'l', number: FOLLOW, kind: LOOKUP.all, text: '', follow: true });
     } else this.#following = false;
     return took;
+  }
+
+  /** Connects to a peer that is no tracker, and lets it pull what it offers. */
+  async visit(port: number): Promise<void> {
+    await this.#dial(port);
+    this.#timers.push(setInterval(() => this.#link?.send(this.#own.beat()), HEARTBEAT));
+  }
+
+  /** Goes without a goodbye. */
+  leave(): void {
+    this.#link?.close(new HearsayError('cancelled', 'the bench is over'));
+  }
+
+  async #dial(port: number): Promise<void> {
+    const raw = connect({ port, host: '127.0.0.1', localAddress: this.host, noDelay: true });
+    await once(raw, 'connect');
+    await this.#open(raw, true);
   }
 
   /** Somebody connects to it, to see whether it can be reached. */
@@ -123,6 +153,21 @@ export class LightClient {
     return { ms: performance.now() - began, found };
   }
 
+  /** Its own offers, or those of another of its process. */
+  #held(writer: PeerId): { shelf: Shelf; proof: Proof } | undefined {
+    const client = writer === this.id ? this : this.fellows?.get(writer);
+    return client && { shelf: client.#own.shelf, proof: client.#own.head() };
+  }
+
+  async #answer(link: Link, pull: MessageOf<'P'>): Promise<void> {
+    const held = this.#held(pull.writer);
+    if (!held) return;
+    for (const page of answerPull(held.shelf, held.proof, pull)) {
+      link.send(page);
+      if (!link.writable) await link.whenWritable();
+    }
+  }
+
   #join(): void {
     this.#link?.send({ type: 'J', number: JOIN, addresses: [`${this.host}:${this.#port}`] });
   }
@@ -140,7 +185,10 @@ export class LightClient {
         if (!message.answer) link.send({ ...message, answer: true });
         return;
       case 'P':
-        for (const page of answerPull(this.#own.shelf, this.#own.head(), message)) link.send(page);
+        this.#answer(link, message).catch(() => {});
+        return;
+      case 'b':
+        for (const page of answerDigest(message, (writer) => this.#held(writer), SHELVING)) link.send(page);
         return;
       case 'f':
       case 'E':

@@ -7,8 +7,6 @@
  * One process is the tracker, as `hearsay share --tracker` is one; two hold the peers (see light-client.ts). They speak over
  * loopback, without multicast, and are gone at the end. Linux alone gives each peer an address without asking.
  */
-import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,6 +15,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Peer } from '../../lib/peer.js';
 import { LOOKUP } from '../../lib/tracker/events.js';
+import { child, endChildren, order, percentile, serve } from './children.js';
 import { LightClient, listenFor, sharedId } from './light-client.js';
 
 const CONFIG = fileURLToPath(new URL('../../../config/default.toml', import.meta.url));
@@ -134,56 +133,6 @@ async function hold(): Promise<(order: Order) => Promise<unknown>> {
   };
 }
 
-/** Takes orders, one after another, until the other side has gone. */
-async function serve(start: Promise<(order: Order) => Promise<unknown>>): Promise<void> {
-  const orders: Order[] = [];
-  process.on('message', (order: Order) => orders.push(order));
-  process.once('disconnect', () => process.exit());
-  const act = await start;
-  for (;;) {
-    const order = orders.shift();
-    if (order) process.send?.({ answer: await act(order) });
-    else await once(process, 'message');
-  }
-}
-
-const children = new Set<ChildProcess>();
-
-/** Starts a process of this program. @returns it, and its port */
-async function child(...args: string[]): Promise<{ process: ChildProcess; port: number }> {
-  const started = fork(fileURLToPath(import.meta.url), args, { execArgv: ['--expose-gc'] });
-  children.add(started);
-  started.once('exit', () => children.delete(started));
-  return { process: started, port: (await answerOf(started)) as number };
-}
-
-async function answerOf(process: ChildProcess): Promise<unknown> {
-  const over = new AbortController();
-  const ended = once(process, 'exit', { signal: over.signal }).then(([code]) => {
-    throw new Error(`a process ended with ${code}`);
-  });
-  ended.catch(() => {});
-  try {
-    const [{ answer }] = (await Promise.race([once(process, 'message', { signal: over.signal }), ended])) as [
-      { answer: unknown },
-    ];
-    return answer;
-  } finally {
-    over.abort();
-  }
-}
-
-async function order<T>(process: ChildProcess, what: Order): Promise<T> {
-  const answer = answerOf(process);
-  process.send(what);
-  return answer as Promise<T>;
-}
-
-/** @param part 0.5 for the median; sorts */
-function percentile(values: number[], part: number): number {
-  return values.sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * part))];
-}
-
 const sum = (values: readonly number[]) => values.reduce((so, value) => so + value, 0);
 
 interface Report {
@@ -203,8 +152,8 @@ const KINDS = ['peer', 'what', 'holders', 'pattern', 'words'] as const;
 async function run(peers: number, offers: number, idle: number, seconds: number, follows: boolean): Promise<Report> {
   const state = await mkdtemp(join(tmpdir(), 'hearsay-bench-'));
   try {
-    const tracker = await child('track', state);
-    const holders = await Promise.all(Array.from({ length: HOLDERS }, () => child('hold')));
+    const tracker = await child(import.meta.url, 'track', state);
+    const holders = await Promise.all(Array.from({ length: HOLDERS }, () => child(import.meta.url, 'hold')));
     const measure = () => order<Measured>(tracker.process, { what: 'measure' });
     const before = await measure();
     const each = Math.ceil(peers / HOLDERS);
@@ -269,8 +218,7 @@ async function run(peers: number, offers: number, idle: number, seconds: number,
       lookups,
     };
   } finally {
-    for (const process of children) process.kill();
-    await Promise.all([...children].map((process) => once(process, 'exit')));
+    await endChildren();
     await rm(state, { recursive: true, force: true });
   }
 }

@@ -191,7 +191,7 @@ test('one address cannot fill the index with what it tells aside, whole or not, 
     const signer = { sign: () => new Uint8Array(64), verify: () => true };
     const settings = { id, key, name: 'me', port: 1, epoch: 1, passive: false, tracker: false };
     const context = new Context(settings, signer, Math.random, () => new Uint8Array(16));
-    const most = { offers: 100, peers: 100, perAddress: 100, goneShelves: 100 };
+    const most = { offers: 100, peers: 100, perAddress: 100, goneShelves: 100, goneOffers: 100 };
     const circle = new Circle(context, () => 400, most);
     const asides = new Asides(context, circle, { peer: 30, all: 100 });
     const come = (host: string, count = 0): Member => {

@@ -52,7 +52,8 @@ export class Home {
     const words = [PROGRAM, ...args, '--state', this.state, '--config', this.config];
     const env = { ...process.env, ...this.env } as Record<string, string>;
     // To say what was covered takes as long as most commands do; of those that are asked again and again it is known.
-    if (args[0] !== 'daemon') delete env.NODE_V8_COVERAGE;
+    // Left out, Node would hand its own on.
+    if (args[0] !== 'daemon') env.NODE_V8_COVERAGE = '';
     const child = new LabProcess(process.execPath, words, { env, cwd: this.cwd }, args.join(' '));
     this.lan.context.teardown(async () => {
       child.kill('SIGKILL');

@@ -12,6 +12,11 @@ export function labTest(title: string, links: Links, body: Body): void {
   when(labReason, title, links, body);
 }
 
+/** The same, at one time with the others of its file: for tests that wait more than they work. */
+export function besideTest(title: string, links: Links, body: Body): void {
+  when(labReason, title, links, body, test);
+}
+
 /** A test that captures what crosses the LAN, with tshark. */
 export function captureTest(title: string, links: Links, body: Body): void {
   when(captureReason, title, links, body);
@@ -22,8 +27,14 @@ export function tmuxTest(title: string, links: Links, body: Body): void {
   when(tmuxReason, title, links, body);
 }
 
-function when(whyNot: () => string | undefined, title: string, links: Links, body: Body): void {
-  test.serial(title, async (t) => {
+function when(
+  whyNot: () => string | undefined,
+  title: string,
+  links: Links,
+  body: Body,
+  add: typeof test | typeof test.serial = test.serial,
+): void {
+  add(title, async (t) => {
     const reason = whyNot();
     if (reason) {
       t.log(`skipped: ${reason}`);

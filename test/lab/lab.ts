@@ -23,6 +23,8 @@ const SUBNET = 47;
 export interface LinkOptions {
   /** In which subnet 10.S.0.0/24 the host is, 1 to 46. Where hosts name one, a router joins them. */
   subnet?: number;
+  /** On which LAN 10.L.0.0/24 it is instead, 48 to 99, which nothing joins to the others. */
+  lan?: number;
   /** Mbit/s in each direction; none is as fast as the machine. */
   rate?: number;
   /** Percent of what comes in that is lost. */
@@ -120,6 +122,39 @@ export class Host {
     if (link.loss !== undefined) await this.loss(link.loss, link.lossOf);
   }
 
+  /**
+   * Plugs in another card.
+   * @param lan as in LinkOptions; left out, the LAN of hosts that name none
+   * @param last the last byte of its address
+   */
+  async card(name: string, lan = SUBNET, last = this.number): Promise<void> {
+    const [inside, port, bridge] = [this.namespace, `${this.#port}-${name}`, bridgeOf(lan)];
+    await ip('-n', this.#bridge, 'link', 'add', port, 'type', 'veth', 'peer', 'name', name, 'netns', inside);
+    await shell(inside, `echo 0 > /proc/sys/net/ipv6/conf/${name}/accept_dad`);
+    await ip('-n', this.#bridge, 'link', 'set', port, 'master', bridge, 'up');
+    await ip('-n', inside, 'address', 'add', `${subnetAddress(lan, last)}/24`, 'dev', name);
+    await ip('-n', inside, 'link', 'set', name, 'up');
+  }
+
+  /** Runs ip in the host. */
+  async ip(...args: string[]): Promise<void> {
+    await ip('-n', this.namespace, ...args);
+  }
+
+  /** Runs a line of the shell in the host. */
+  async shell(script: string): Promise<void> {
+    await shell(this.namespace, script);
+  }
+
+  /** Drops what fits these words of nftables, coming in and going out. */
+  async drop(...matches: string[]): Promise<void> {
+    const lines = ['input', 'output'].flatMap((hook) => [
+      `add chain inet lab ${hook} { type filter hook ${hook} priority 0; policy accept; }`,
+      ...matches.map((match) => `add rule inet lab ${hook} ${match} drop`),
+    ]);
+    await filter(this.namespace, lines);
+  }
+
   /** Sets the rate of the link, in both directions. @param mbit Mbit/s; undefined for as fast as it goes */
   async rate(mbit: number | undefined): Promise<void> {
     const ends = [
@@ -206,6 +241,7 @@ export class Host {
   }
 }
 
+const netOf = ({ subnet, lan }: LinkOptions) => lan ?? subnet ?? SUBNET;
 const bridgeOf = (subnet: number) => `bridge${subnet === SUBNET ? 0 : subnet}`;
 
 async function finish(started: LabProcess, ms: number): Promise<Output> {
@@ -251,11 +287,11 @@ export class Lab {
     const id = `${PREFIX}-${process.pid}-${randomBytes(3).toString('hex')}`;
     const bridge = `${id}-bridge`;
     const folder = await mkdtemp(join(tmpdir(), `${PREFIX}-${process.pid}-`));
-    const subnets = [...new Set(all.map(({ subnet = SUBNET }) => subnet))];
+    const subnets = [...new Set(all.map(netOf))];
     const isRouted = all.some(({ subnet }) => subnet !== undefined);
     const router = isRouted ? new Router(`${id}-router`, bridge, subnets) : undefined;
-    const hosts = all.map(({ subnet = SUBNET }, i) => {
-      return new Host(i + 1, subnet, `${id}-${i + 1}`, bridge, join(folder, `host${i + 1}`));
+    const hosts = all.map((link, i) => {
+      return new Host(i + 1, netOf(link), `${id}-${i + 1}`, bridge, join(folder, `host${i + 1}`));
     });
     const lab = new Lab(hosts, router, bridge, folder);
     try {

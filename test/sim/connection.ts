@@ -1,18 +1,37 @@
 import { decode, encode } from '../../lib/wire/codec.js';
 import type { Message } from '../../lib/wire/table.js';
 import type { Host } from './host.js';
-import type { World } from './world.js';
+import { count, type World } from './world.js';
 
 /** A connection whose packets did not pass for so long breaks. */
 const BREAKS = 15_000;
 const RETRANSMIT = 200;
+
+/** A message as it crosses: what the other end reads of it, and its bytes. */
+interface Crossing {
+  message: Message;
+  bytes: number;
+}
+
+/** Pages with the same offers, which several simulated peers give alike, are encoded and decoded once, by kind. */
+const crossings = { D: new WeakMap<object, Crossing>(), r: new WeakMap<object, Crossing>() };
+
+function crossing(message: Message, isLarge: boolean): Crossing {
+  const isPage = (message.type === 'D' || message.type === 'r') && message.offers.length > 0;
+  const known = isPage ? crossings[message.type].get(message.offers) : undefined;
+  if (known) return known;
+  const data = encode(message);
+  const fresh = { message: isLarge ? message : Object.freeze(decode(data, 'tcp')), bytes: data.length };
+  if (isPage) crossings[message.type].set(message.offers, fresh);
+  return fresh;
+}
 
 /** One reliable connection: in order, without loss, silent while a cable is cut, broken after a while. */
 export class Connection {
   readonly a: Host;
   readonly b: Host;
   readonly #world: World;
-  readonly #queues: [Buffer[], Buffer[]] = [[], []];
+  readonly #queues: [Message[], Message[]] = [[], []];
   readonly #pumping = [false, false];
   #open = true;
   /** What remains to be done when one end has vanished. */
@@ -28,11 +47,15 @@ export class Connection {
     return host === this.a ? this.b : this.a;
   }
 
-  send(from: Host, message: Message): void {
-    const data = encode(message);
-    this.#world.streamBytes += data.length;
+  /** @param number of the request that it answers, where the message was made for several */
+  send(from: Host, sent: Message, number?: number): void {
+    const { message, bytes } = crossing(sent, this.#world.isLarge);
+    this.#world.streamBytes += bytes;
+    count(this.#world.streamed, message.type, bytes);
     const way = from === this.a ? 0 : 1;
-    this.#queues[way].push(data);
+    const asked = number ?? ('number' in sent ? sent.number : undefined);
+    const isOther = 'number' in message && asked !== undefined && message.number !== asked;
+    this.#queues[way].push(isOther ? Object.freeze({ ...message, number: asked }) : message);
     if (!this.#pumping[way]) this.#pump(way, this.#world.now);
   }
 
@@ -48,7 +71,7 @@ export class Connection {
         return;
       }
       const queue = this.#queues[way];
-      for (const data of queue.splice(0)) to.streamed(from, decode(data, 'tcp'));
+      for (const message of queue.splice(0)) to.streamed(from, message);
       if (this.#open && queue.length > 0) this.#pump(way, this.#world.now);
       else this.#pumping[way] = false;
     });

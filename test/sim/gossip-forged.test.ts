@@ -1,7 +1,7 @@
 import test, { type ExecutionContext } from 'ava';
 import { COUNTER_MAX } from '../../lib/limits.js';
 import type { Offer } from '../../lib/offer.js';
-import { Tree } from '../../lib/shelf/tree.js';
+import { Shelf } from '../../lib/shelf/shelf.js';
 import { type Head, headStatement, leaveStatement, packHead, readHead } from '../../lib/wire/head.js';
 import type { Message, MessageOf } from '../../lib/wire/table.js';
 import { Host } from './host.js';
@@ -65,11 +65,11 @@ const planted: Offer = { ...file('planted', 'planted'), version: 6 };
 
 /** A head of a peer as it would be with these offers, so that only the signature is wanting. */
 function headWith(host: Host, offers: readonly Offer[]): Head {
-  const tree = new Tree();
-  for (const offer of offers) if (offer.kind !== 'removed') tree.add(offer);
+  const shelf = new Shelf(host.id, 1);
+  for (const offer of offers) if (offer.kind !== 'removed') shelf.put(offer);
   const count = offers.filter(({ kind }) => kind !== 'removed').length;
   const version = Math.max(...offers.map((offer) => offer.version));
-  return { ...headOf(host), version, beat: 1000, files: count, count, root: tree.root() };
+  return { ...headOf(host), version, beat: 1000, files: count, count, root: shelf.tree.root() };
 }
 
 test('an offer for another’s id is not believed, whoever signed it and however it comes', (t) => {

@@ -1,7 +1,7 @@
 /** What a refresh brings about: everybody is asked now, and what waits for its time is tried at once. */
 import test from 'ava';
 import type { Effect } from '../../lib/gossip/gossip.js';
-import { doubtDelay, PROBE_GAP, PROBES } from '../../lib/gossip/pace.js';
+import { doubtDelay, GRACE, PROBE_GAP, PROBES } from '../../lib/gossip/pace.js';
 import { readHead } from '../../lib/wire/head.js';
 import type { MessageOf } from '../../lib/wire/table.js';
 import { Host } from './host.js';
@@ -31,7 +31,7 @@ test('one that lost its power is gone soon after a refresh, for the one who aske
   victim.vanish();
   asker.handle({ kind: 'refresh' });
   const took = world.runUntil(() => asker.peer(victim.id) === undefined, 15_000);
-  t.true((took ?? Number.POSITIVE_INFINITY) <= doubtDelay(4) + PROBES * PROBE_GAP + 100, `${took} ms`);
+  t.true((took ?? Number.POSITIVE_INFINITY) <= doubtDelay(4) + PROBES * PROBE_GAP + GRACE + 200, `${took} ms`);
   t.truthy(other.peer(victim.id), 'who did not ask waits for its silence');
   assertConvergesWithin(
     hosts.filter((host) => host !== victim),

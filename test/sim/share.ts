@@ -11,7 +11,9 @@ export function removed(path: string): Omit<Offer, 'version'> {
   return { path, kind: 'removed', size: 0, mtime: 0, id: null };
 }
 
-/** Many files. */
-export function files(folder: string, count: number): Omit<Offer, 'version'>[] {
-  return Array.from({ length: count }, (_, i) => file(`${folder}/file ${i}.txt`, `${folder} ${i}`));
+/** Many files. @param hashed whether they have content ids */
+export function files(folder: string, count: number, hashed = true): Omit<Offer, 'version'>[] {
+  return Array.from({ length: count }, (_, i) =>
+    file(`${folder}/file ${i}.txt`, hashed ? `${folder} ${i}` : undefined),
+  );
 }

@@ -1,14 +1,25 @@
 /**
  * A network in one process: a virtual clock, hosts, datagrams that are lost, doubled, delayed and reordered, connections that
- * are not, cables that are cut. Everything is drawn from one seed. Every message is really encoded and decoded.
+ * are not, cables that are cut. Everything is drawn from one seed.
+ * Always true: every message is really encoded, and but in a large world decoded, once, and all who get it share what came out;
+ * what a datagram costs is counted with its UDP and IP headers.
  */
 import { type Random, seeded } from '../../lib/clock.js';
+import type { Broadcast, Effect } from '../../lib/gossip/events.js';
+import type { PeerId } from '../../lib/ids.js';
 import { DATAGRAM_MAX } from '../../lib/limits.js';
 import { decode, encode } from '../../lib/wire/codec.js';
 import type { Message } from '../../lib/wire/table.js';
 import { Connection } from './connection.js';
 import type { Host } from './host.js';
-import { Queue } from './queue.js';
+import { type Item, Queue } from './queue.js';
+import { SharedShelving } from './shared-shelving.js';
+import { Checked } from './signer.js';
+
+/** What is drawn for the time of a packet, in steps of this: those who get a datagram in the same step get it together. */
+const STEP = 0.25;
+/** Of IPv4 and UDP. */
+export const HEADERS = 28;
 
 export interface WorldOptions {
   seed: number;
@@ -18,6 +29,14 @@ export interface WorldOptions {
   doubled?: number;
   /** Milliseconds that a packet takes, at least and at most. What is sent later may so arrive earlier. */
   latency?: [number, number];
+  /** Keeps every datagram in `sent`; by default where it is not large. */
+  record?: boolean;
+  /** For speed: what one peer worked out of another's offers and heads, those who would work out the same are given. */
+  shared?: boolean;
+  /** For size: the same, and hosts keep nothing of what they told, and messages are not decoded. */
+  large?: boolean;
+  /** Told of what happens, where somebody wants to see it. */
+  trace?: (line: string) => void;
 }
 
 /** One datagram as it went out. */
@@ -29,24 +48,53 @@ export interface Sent {
   bytes: number;
 }
 
+/** Hears what hosts tell of others, and which hosts there are. */
+export interface Watcher {
+  peer?(host: Host, change: 'came' | 'left', other: Host): void;
+  change?(host: Host, change: Extract<Effect, { kind: 'change' }>): void;
+  /** All hosts that are up were seen to agree. */
+  agreed?(): void;
+}
+
+/** Counts of what went out; one that is multicast counts once, as on a LAN. */
+export interface Traffic {
+  datagrams: number;
+  /** With their headers. */
+  bytes: number;
+}
+
 export class World {
   readonly seed: number;
   readonly random: Random;
   readonly hosts: Host[] = [];
-  now = 1_000_000;
-  /** Datagrams sent so far; one that is multicast counts once, as on a LAN. */
-  readonly sent: Sent[] = [];
+  readonly byIp = new Map<string, Host>();
+  readonly byId = new Map<PeerId, Host>();
+  readonly isLarge: boolean;
+  readonly shelving: SharedShelving | undefined;
+  readonly checked: Checked | undefined;
+  readonly trace: ((line: string) => void) | undefined;
+  /** When the world began. */
+  readonly begin = 1_000_000;
+  now = this.begin;
+  /** Datagrams of each kind. */
+  readonly traffic = new Map<string, Traffic>();
   /** Bytes sent over connections. */
   streamBytes = 0;
+  /** Messages sent over connections, by kind. */
+  readonly streamed = new Map<string, Traffic>();
   /** Connections begun. */
   dials = 0;
-  readonly #loss: number;
+  /** When cables were cut or made whole last. */
+  healedAt = Number.NEGATIVE_INFINITY;
+  /** Who wants to hear what hosts tell, as invariants do. */
+  readonly watchers: Watcher[] = [];
+  /** What an invariant that watches found wrong, first. */
+  wrong: string | undefined;
+  readonly #record: Sent[] | undefined;
+  #loss: number;
   readonly #doubled: number;
   readonly #latency: [number, number];
   readonly #queue = new Queue();
-  readonly #connections = new Map<string, Connection>();
-  /** Pairs whose packets do not pass, from one to the other. */
-  readonly #cuts = new Set<string>();
 
   constructor(options: WorldOptions) {
     this.seed = options.seed;
@@ -54,6 +102,18 @@ export class World {
     this.#loss = options.loss ?? 0;
     this.#doubled = options.doubled ?? 0;
     this.#latency = options.latency ?? [0.2, 3];
+    this.#record = (options.record ?? !options.large) ? [] : undefined;
+    this.isLarge = options.large ?? false;
+    const isShared = options.shared ?? this.isLarge;
+    this.shelving = isShared ? new SharedShelving() : undefined;
+    this.checked = isShared ? new Checked() : undefined;
+    this.trace = options.trace;
+  }
+
+  /** Datagrams sent so far; one that is multicast counts once, as on a LAN. */
+  get sent(): Sent[] {
+    if (!this.#record) throw new Error('this world records nothing');
+    return this.#record;
   }
 
   at(when: number, run: () => void): void {
@@ -64,9 +124,18 @@ export class World {
     this.at(this.now + delay, run);
   }
 
+  put(item: Item): void {
+    if (item.at < this.now) item.at = this.now;
+    this.#queue.put(item);
+  }
+
   latency(): number {
     const [least, most] = this.#latency;
     return least + this.random() * (most - least);
+  }
+
+  setLoss(loss: number): void {
+    this.#loss = loss;
   }
 
   /** Lets time pass. */
@@ -76,12 +145,16 @@ export class World {
     this.now = end;
   }
 
-  /** Lets time pass until something holds. @returns the milliseconds that it took, or undefined if it did not in time */
-  runUntil(holds: () => boolean, most: number): number | undefined {
+  /**
+   * Lets time pass until something holds.
+   * @param every how often it is looked whether it does
+   * @returns the milliseconds that it took, or undefined if it did not in time
+   */
+  runUntil(holds: () => boolean, most: number, every = 50): number | undefined {
     const begin = this.now;
     while (!holds()) {
       if (this.now - begin >= most) return undefined;
-      this.run(50);
+      this.run(every);
     }
     return this.now - begin;
   }
@@ -94,7 +167,8 @@ export class World {
 
   /** Stops packets from every host of one set to every host of another. */
   cut(from: Iterable<Host>, to: Iterable<Host>): void {
-    for (const a of from) for (const b of to) if (a !== b) this.#cuts.add(`${a.ip} ${b.ip}`);
+    for (const a of from) for (const b of to) if (a !== b) a.cutTo.add(b);
+    this.healedAt = this.now;
   }
 
   /** Stops packets between two sets, both ways. */
@@ -105,28 +179,52 @@ export class World {
 
   /** All cables whole again. */
   heal(): void {
-    this.#cuts.clear();
+    for (const host of this.hosts) host.cutTo.clear();
+    this.healedAt = this.now;
   }
 
   passes(from: Host, to: Host): boolean {
-    return !this.#cuts.has(`${from.ip} ${to.ip}`);
+    return !from.isAsleep && !to.isAsleep && (from.cutTo.size === 0 || !from.cutTo.has(to));
   }
 
-  /** Sends a datagram to one host, or to all who are in the group. */
-  send(from: Host, to: Host | undefined, message: Message): void {
+  /**
+   * Sends a datagram to one host, or to all who are in the group.
+   * @param broadcast where it goes to all of the subnet in place of the group
+   */
+  send(from: Host, to: Host | undefined, message: Message, broadcast?: Broadcast): void {
     const data = encode(message);
     if (data.length > DATAGRAM_MAX) throw new Error(`a datagram of ${data.length} bytes`);
-    this.sent.push({ at: this.now, from, to, message, bytes: data.length });
-    const multicast = to === undefined;
-    const receivers = to ? [to] : this.hosts.filter((host) => host.hearsMulticast);
-    for (const host of receivers) {
-      if (this.random() < this.#loss && host !== from) continue;
-      const copies = this.random() < this.#doubled ? 2 : 1;
+    this.#record?.push({ at: this.now, from, to, message, bytes: data.length });
+    this.trace?.(`${from.name} -> ${to?.name ?? 'all'} ${message.type} ${data.length} bytes`);
+    count(this.traffic, message.type, data.length + HEADERS);
+    count(from.traffic, message.type, data.length + HEADERS);
+    // What a large world says is as small ones say it, where it is read.
+    const decoded = this.isLarge ? message : Object.freeze(decode(data, 'udp'));
+    const event = {
+      kind: 'datagram',
+      from: from.endpoint,
+      multicast: to === undefined,
+      broadcast,
+      message: decoded,
+    } as const;
+    /** Those who get it, by the step in which they do. */
+    const arrivals = new Map<number, Host[]>();
+    const draw = (host: Host): void => {
+      if (host === from || this.random() < this.#loss) return;
+      const copies = this.#doubled > 0 && this.random() < this.#doubled ? 2 : 1;
       for (let i = 0; i < copies; i++) {
-        this.after(this.latency(), () => {
-          if (this.passes(from, host)) host.datagram(from, decode(data, 'udp'), multicast);
-        });
+        const step = Math.ceil(this.latency() / STEP);
+        const others = arrivals.get(step);
+        if (others) others.push(host);
+        else arrivals.set(step, [host]);
       }
+    };
+    if (to) draw(to);
+    else for (const host of this.hosts) if (broadcast ? host.hearsBroadcast : host.hearsMulticast) draw(host);
+    for (const [step, hosts] of arrivals) {
+      this.after(step * STEP, () => {
+        for (const host of hosts) if (this.passes(from, host)) host.datagram(event);
+      });
     }
   }
 
@@ -137,8 +235,15 @@ export class World {
     return sum;
   }
 
+  /** Bytes of all datagrams so far, with their headers. */
+  get datagramBytes(): number {
+    let sum = 0;
+    for (const { bytes } of this.traffic.values()) sum += bytes;
+    return sum;
+  }
+
   connection(a: Host, b: Host): Connection | undefined {
-    const connection = this.#connections.get(pairOf(a, b));
+    const connection = a.connections.get(b);
     return connection?.isOpen ? connection : undefined;
   }
 
@@ -153,6 +258,7 @@ export class World {
       return;
     }
     this.dials++;
+    b.dialled(a);
     const ways = this.latency() + this.latency() + this.latency() + this.latency();
     this.after(ways, () => {
       const already = this.connection(a, b);
@@ -165,13 +271,14 @@ export class World {
         done(undefined, true);
         return;
       }
-      if (!b.isUp || !passes) {
+      if (!b.isUp || b.isHeldUp || !passes) {
         this.after(1000, () => done(undefined));
         return;
       }
-      this.#connections.get(pairOf(a, b))?.bury();
+      a.connections.get(b)?.bury();
       const connection = new Connection(this, a, b);
-      this.#connections.set(pairOf(a, b), connection);
+      a.connections.set(b, connection);
+      b.connections.set(a, connection);
       a.connected(b, true);
       b.connected(a, false);
       done(connection);
@@ -180,16 +287,28 @@ export class World {
 
   /** Takes a connection out; both ends have been told or will be. */
   forget(connection: Connection): void {
-    const pair = pairOf(connection.a, connection.b);
-    if (this.#connections.get(pair) === connection) this.#connections.delete(pair);
+    const { a, b } = connection;
+    if (a.connections.get(b) === connection) a.connections.delete(b);
+    if (b.connections.get(a) === connection) b.connections.delete(a);
   }
 
   /** Connections of one host. */
   connectionsOf(host: Host): Connection[] {
-    return [...this.#connections.values()].filter(({ a, b }) => a === host || b === host);
+    return [...host.connections.values()];
+  }
+
+  /** Says what an invariant found wrong; the first is kept. */
+  blame(what: string): void {
+    this.wrong ??= `at ${Math.round(this.now - this.begin)} ms: ${what}`;
+    this.trace?.(`WRONG: ${what}`);
   }
 }
 
-function pairOf(a: Host, b: Host): string {
-  return a.ip < b.ip ? `${a.ip} ${b.ip}` : `${b.ip} ${a.ip}`;
+/** Counts one message of a kind. */
+export function count(all: Map<string, Traffic>, kind: string, bytes: number): void {
+  const known = all.get(kind);
+  if (known) {
+    known.datagrams++;
+    known.bytes += bytes;
+  } else all.set(kind, { datagrams: 1, bytes });
 }

@@ -4,6 +4,7 @@ import { HearsayError } from '../../lib/errors.js';
 import {
   BLOCK,
   BUCKETS,
+  DIGEST_MAX,
   FILE_SIZE_MAX,
   MANIFEST_PAGE,
   NAME_MAX,
@@ -23,6 +24,7 @@ import { readHead } from '../../lib/wire/head.js';
 import type { Message } from '../../lib/wire/table.js';
 import { signedHead } from './bounds-link.js';
 
+const { id: ID } = signedHead().head;
 const NONE = new Uint8Array(0);
 const offer: Offer = { path: 'f', kind: 'file', size: 1, mtime: 1, id: null, version: 1 };
 const times = <T>(count: number, one: T): T[] => Array.from({ length: count }, () => one);
@@ -38,6 +40,14 @@ const CASES: Record<string, [(count: number) => Message, number]> = {
   'offers of a pull': [
     (n) => ({ type: 'D', number: 1, replaced: NONE, offers: times(n, offer), last: true, head, sig }),
     OFFERS_PER_PAGE,
+  ],
+  'offers of a relay': [
+    (n) => ({ type: 'r', number: 1, writer: ID, replaced: NONE, offers: times(n, offer), head, sig }),
+    OFFERS_PER_PAGE,
+  ],
+  'writers of a digest': [
+    (n) => ({ type: 'b', number: 1, known: times(n, { writer: ID, epoch: 1, version: 2 ** 40, least: 2 ** 41 }) }),
+    DIGEST_MAX,
   ],
   neighbours: [(n) => ({ type: 'N', peers: times(n, neighbour) }), NEIGHBOURS_MAX],
   receivers: [(n) => ({ type: 'W', number: 1, peers: times(n, neighbour) }), SWARM_TOLD_MAX],

@@ -12,10 +12,12 @@ import type {
   FileRow,
   Finding,
   FollowEvent,
+  ForgottenRow,
   GetEvent,
   GetQuery,
   InboxRow,
   Listing,
+  ListingPart,
   ListQuery,
   PeerRow,
   RefreshReport,
@@ -80,6 +82,7 @@ export class FakeApi implements Api {
   files: FileRow[] = [];
   away: string[] = [];
   others: PeerRow[] = [];
+  forgotten: ForgottenRow = { ...BOB, addresses: ['192.168.1.6:47748'], names: ['bob'] };
   under: BelowRow[] = [];
   findings: Finding[] = [];
   held: SourcesRow[] = [];
@@ -111,6 +114,12 @@ export class FakeApi implements Api {
     return { files: this.files, away: this.away };
   }
 
+  async *listing(query: ListQuery, _signal?: AbortSignal): AsyncGenerator<ListingPart> {
+    const { files, away } = await this.list(query);
+    yield { files: [], away };
+    for (let at = 0; at < files.length; at += 256) yield { files: files.slice(at, at + 256) };
+  }
+
   follow(query: ListQuery, signal: AbortSignal): AsyncIterable<FollowEvent> {
     this.asked.push(query);
     return this.changes(signal);
@@ -124,6 +133,12 @@ export class FakeApi implements Api {
 
   async peers(): Promise<PeerRow[]> {
     return this.others;
+  }
+
+  async forget(peer: string): Promise<ForgottenRow> {
+    this.asked.push({ forget: peer });
+    if (this.fails) throw this.fails;
+    return this.forgotten;
   }
 
   async below(query: BelowQuery): Promise<BelowRow[]> {
@@ -142,7 +157,7 @@ export class FakeApi implements Api {
   }
 
   async doctor(): Promise<DoctorReport> {
-    return { findings: this.findings };
+    return { findings: this.findings, interfaces: [] };
   }
 
   async add(query: AddQuery): Promise<AddedRow[]> {

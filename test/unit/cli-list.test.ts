@@ -203,6 +203,23 @@ test('peers is a table, and a document', async (t) => {
   t.regex(none.err, /no peer answered/);
 });
 
+test('peers --forget tells what it forgets', async (t) => {
+  const api = new FakeApi();
+  api.forgotten = { ...BOB, name: 'b\x07', addresses: ['192.168.1.6:47748'], names: ['bob', 'bo\n'] };
+  const { status, out } = await type(['peers', '--forget', 'bob'], { api });
+  t.is(status, 0);
+  t.deepEqual(api.asked, [{ forget: 'bob' }]);
+  const said = `forgot b\\u{7} ${BOB.id}, which was at 192.168.1.6:47748; bob, bo\\n may be somebody else from now on\n`;
+  t.is(out, said);
+  const json = await type(['peers', '--forget', 'bob', '--json'], { api });
+  t.deepEqual(objects(json.out), [{ forgotten: api.forgotten }]);
+  t.is((await type(['peers', '--forget', 'bob', '--quiet'], { api })).out, '');
+  api.forgotten = { ...BOB, addresses: [], names: [] };
+  t.is((await type(['peers', '--forget', 'bob'], { api })).out, `forgot bob ${BOB.id}\n`);
+  api.fails = failure('not-found', 'no peer x is remembered here');
+  t.is((await type(['peers', '--forget', 'x'], { api })).status, 3);
+});
+
 test('status speaks to the running peer only', async (t) => {
   const { status, out, wanted } = await type(['status']);
   t.is(status, 0);

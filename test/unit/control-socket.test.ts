@@ -60,6 +60,8 @@ test('every method comes through as it is', async (t) => {
   api.held = [{ path: 'p', size: 1, id: null, chunks: 1, sources: [] }];
   t.deepEqual(await running.sources('p', ['x']), api.held);
   t.deepEqual(api.asked.at(-1), { what: 'p', from: ['x'] });
+  t.deepEqual(await running.forget('bob'), api.forgotten);
+  t.deepEqual(api.asked.at(-1), { forget: 'bob' });
   t.deepEqual(await running.status(), STATUS);
   // Of more bytes than one message holds.
   const long = 'x'.repeat(4000);
@@ -72,7 +74,7 @@ test('every method comes through as it is', async (t) => {
   }));
   t.deepEqual(await running.served(), api.rows);
   api.findings = [{ level: 'bad', topic: 'peers', message: 'm', advice: 'a' }];
-  t.deepEqual(await running.doctor(), { findings: api.findings });
+  t.deepEqual(await running.doctor(), { findings: api.findings, interfaces: [] });
   api.added = [
     { path: '/p', name: 'p', waiting: ['bob'] },
     { path: '/q', error: { code: 'no-such-path', message: 'm' } },

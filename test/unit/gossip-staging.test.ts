@@ -160,7 +160,7 @@ test('another epoch is staged from nothing, and only what differs is a change', 
   );
   t.is(applyDelta(shelf, WRITER, 1, two.offers.slice(1), two.heads[3], PROOF), undefined);
   const applied = applyDelta(shelf, WRITER, 0, two.offers, two.heads[3], PROOF);
-  const told = applied!.changes.map(({ before, after }) => `${before?.path} ${before?.size} ${after?.size}`);
+  const told = [...applied!.changes].map(({ before, after }) => `${before?.path} ${before?.size} ${after?.size}`);
   t.deepEqual(told.sort(), ['p1 1 undefined', 'p2 2 2', 'p3 3 4', 'undefined undefined 4']);
   t.is(shelf.count, 3);
   t.is(applied!.shelf.epoch, 2);
@@ -200,7 +200,7 @@ test('a file that changes again and again does not make the log grow', (t) => {
     shelf.put({ path: 'growing', kind: 'file', size: i, mtime: i, id: null, version: ++shelf.version });
     shelf.trim();
   }
-  t.true(shelf.mark < 100);
+  t.true(shelf.rows().length < 100);
   t.is(shelf.since(0)!.length, 1);
   t.is(shelf.bytes, 9999);
 });

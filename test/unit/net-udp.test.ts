@@ -88,6 +88,10 @@ test('multicast reaches the other peers of one machine, not oneself, and is answ
   b.multicast.reply(Buffer.from('answer'), atB.from);
   const answer = await a.next('answer');
   t.false(answer.multicast);
+  // An answer to that comes from where it came to.
+  t.is(answer.from.at, '127.0.0.1');
+  a.multicast.reply(Buffer.from('and back'), answer.from);
+  t.is((await b.next('and back')).from.port, atB.from.port);
   t.deepEqual(
     a.heard.map(({ text }) => text),
     ['answer'],

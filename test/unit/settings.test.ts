@@ -29,6 +29,7 @@ test('without anything the defaults hold', async (t) => {
     port: undefined,
     defaultPort: 47748,
     join: [],
+    peers: [],
     multicast: true,
     group: '239.255.47.48:47748',
     interface: [],

@@ -61,6 +61,9 @@ test('register, lookup and answer are traced in words', async (t) => {
       { type: 'v', number: 6, state, bytes: 9, code: state === 4 ? 'refused' : '', message: '' },
     ]),
     ['in', { type: 'm', number: 6, peers: [peer] }],
+    ['out', { type: 'b', number: 7, known: [{ writer: ALICE.id, epoch: 1, version: 0, least: 3 }] }],
+    ['in', { type: 'r', number: 7, writer: ALICE.id, replaced: NONE, offers: [offer], head: peer.head, sig: peer.sig }],
+    ['in', { type: 'r', number: 7, writer: ALICE.id, replaced: NONE, offers: [], head: NONE, sig: NONE }],
   ]);
   t.deepEqual(lines, [
     '→ bob J join register me at 10.0.0.1:9, [fd00::1]:9',
@@ -90,6 +93,9 @@ test('register, lookup and answer are traced in words', async (t) => {
     '→ bob v verdict all is here',
     '→ bob v verdict not taken: refused',
     '← bob m members 1 receiver',
+    '→ bob b digest 1 writer',
+    `← bob r newer ${ALICE.id}, 1 offer`,
+    `← bob r newer ${ALICE.id}, more than a page`,
   ]);
 });
 

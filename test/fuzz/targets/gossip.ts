@@ -126,6 +126,9 @@ class Stage {
         this.#post(host, this.#of(effect.from, host), 'tcp', false, { ...effect.message, number });
         break;
       }
+      case 'digest':
+        this.#post(host, this.#of(effect.from, host), 'tcp', false, { ...effect.message, number: effect.batch });
+        break;
       case 'timer':
         holds(Number.isFinite(effect.at) && effect.at >= this.now, `a timer at ${effect.at}`);
         host.timers.push({ at: effect.at, timer: effect.timer });
@@ -254,6 +257,16 @@ class Stage {
         } catch (thrown) {
           this.#reach.note('answer F', expected(thrown, 'usage'));
         }
+        break;
+      case 'b':
+        for (const page of to.gossip.answerDigest(message)) this.#post(to, from, 'tcp', false, page);
+        if (to === this.tried) this.#reach.note('answer b', 'ok');
+        break;
+      case 'r':
+        this.give(to, { kind: 'newer', batch: message.number, message });
+        break;
+      case 'E':
+        this.give(to, { kind: 'digest-over', batch: message.number, ok: message.code === '' });
         break;
       case 'D': {
         const pull = to.pulls.get(message.number);

@@ -207,6 +207,7 @@ const link = target<Input>({
           reach.note(`handled ${message.type}`, 'by gossip');
           break;
         case 'P':
+        case 'b':
         case 'F':
           answerer.take(of, message);
           reach.note(`handled ${message.type}`, 'by the answerer');
@@ -222,6 +223,7 @@ const link = target<Input>({
           break;
         case 'Q':
         case 'C':
+        case 'u':
         case 'H':
         case 'V':
         case 'J':
@@ -232,6 +234,7 @@ const link = target<Input>({
         case 'c':
         case 'p':
         case 't':
+        case 'x':
         case 'd':
         case 'w':
         case 'e':
