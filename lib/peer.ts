@@ -941,6 +941,7 @@ export class Peer implements Api {
       case 'O':
       case 'L':
       case 'N':
+      case 'j':
         this.#gossiper.dispatch({ kind: 'message', peer: link.peer, message });
         if (message.type === 'L' && message.id === link.peer) this.#tracker?.left(link);
         return;

@@ -206,6 +206,7 @@ export class Circle {
     member.isMissing = false;
     member.isAccused = false;
     member.deferred = 0;
+    member.left = 0;
   }
 
   /** Takes a live peer's heartbeat into the average. */

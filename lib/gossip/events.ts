@@ -108,6 +108,7 @@ export type Timer =
   | { kind: 'pull'; writer: PeerId }
   | { kind: 'pull-timeout'; writer: PeerId }
   | { kind: 'round' }
+  | { kind: 'roll-call' }
   | { kind: 'digest-timeout'; batch: number }
   | { kind: 'dial'; peer: PeerId }
   | { kind: 'neighbours'; peer: PeerId }

@@ -28,6 +28,7 @@ import { Own } from './own.js';
 import { Pulls } from './pulls.js';
 import { Pulses } from './pulses.js';
 import { Recall } from './recall.js';
+import { RollCall } from './roll-call.js';
 import { SHELVING, type Shelving } from './shelving.js';
 import { Suspicion } from './suspicion.js';
 
@@ -53,6 +54,7 @@ export class Gossip {
   readonly #asks: Asks;
   readonly #suspicion: Suspicion;
   readonly #recall: Recall;
+  readonly #rollCall: RollCall;
   #running = false;
 
   /**
@@ -77,16 +79,18 @@ export class Gossip {
     circle.onCrowdedOut = ({ id }) => pulls.gone(id);
     const ladder = new Ladder(context, circle);
     const recall = new Recall(context, circle, links);
+    const rollCall = new RollCall(context, circle, links);
     const pulses = new Pulses(context, circle);
     const announcer = new Announcer(context, own, circle, links, ladder, pulses);
     circle.onFewer = () => announcer.fewer();
     const asks = new Asks(context, circle, own);
     const parts = { context, heads, own, circle, pulls, links, announcer };
     const suspicion = new Suspicion(parts);
-    this.#hearing = new Hearing({ ...parts, asks, pulses, suspicion, ladder, recall });
+    this.#hearing = new Hearing({ ...parts, asks, pulses, suspicion, ladder, recall, rollCall });
     this.#asks = asks;
     this.#suspicion = suspicion;
     this.#recall = recall;
+    this.#rollCall = rollCall;
     this.#context = context;
     this.#heads = heads;
     this.#own = own;
@@ -215,6 +219,7 @@ export class Gossip {
     this.#running = true;
     this.#context.startedAt = this.#context.now;
     this.#announcer.start();
+    this.#rollCall.start();
     this.#recall.start();
     this.#context.after(SWEEP, { kind: 'sweep' });
   }
@@ -272,6 +277,7 @@ export class Gossip {
         break;
       case 'interfaces-changed':
         this.#announcer.start();
+        this.#rollCall.start();
         this.#recall.start();
         break;
       case 'refresh':
@@ -289,6 +295,7 @@ export class Gossip {
     this.#circle.lagged(slept ? FAR : ms);
     if (!slept) return;
     this.#announcer.start();
+    this.#rollCall.start();
     this.#recall.start();
     this.#links.hurry();
     this.#pulls.hurry();
@@ -296,6 +303,7 @@ export class Gossip {
 
   #refresh(): void {
     this.#announcer.start();
+    this.#rollCall.start();
     this.#links.hurry();
     this.#pulls.hurry();
     if (this.#context.settings.passive) return;
@@ -337,6 +345,9 @@ export class Gossip {
         break;
       case 'neighbours':
         this.#links.neighboursDue(timer.peer);
+        break;
+      case 'roll-call':
+        this.#rollCall.due();
         break;
       case 'round':
         this.#pulls.roundDue();

@@ -30,6 +30,7 @@ import { AT_ONCE, answerDelay, shareOf, TokenBucket } from './pace.js';
 import type { Pulls } from './pulls.js';
 import type { Pulses } from './pulses.js';
 import type { Recall } from './recall.js';
+import type { RollCall } from './roll-call.js';
 import type { Suspicion } from './suspicion.js';
 import { Twin } from './twin.js';
 
@@ -77,6 +78,7 @@ export interface Parts {
   suspicion: Suspicion;
   ladder: Ladder;
   recall: Recall;
+  rollCall: RollCall;
 }
 
 export class Hearing {
@@ -92,6 +94,7 @@ export class Hearing {
   readonly #suspicion: Suspicion;
   readonly #ladder: Ladder;
   readonly #recall: Recall;
+  readonly #rollCall: RollCall;
   /** Who asked everyone by multicast, and when. */
   readonly #askers = new Latest<PeerId, Millis>(ASKERS_MAX);
   readonly #twin: Twin;
@@ -119,6 +122,7 @@ export class Hearing {
     this.#suspicion = parts.suspicion;
     this.#ladder = parts.ladder;
     this.#recall = parts.recall;
+    this.#rollCall = parts.rollCall;
     this.#twin = new Twin(context, () => own.heartbeatSize());
     this.#strangers = new Budget(...STRANGERS, context.random);
     this.#members = new Budget(...MEMBERS, context.random);
@@ -137,11 +141,12 @@ export class Hearing {
     }
   }
 
-  /** O, L or N over the connection of a peer. */
+  /** O, L, N or j over the connection of a peer. */
   message(peer: PeerId, message: Message): void {
     if (message.type === 'O') this.#offer(message, { kind: 'link', peer });
     else if (message.type === 'L') this.#leave(message, { kind: 'link', peer });
-    else if (message.type === 'N') this.#links.told(message.peers, peer);
+    else if (message.type === 'j') this.#rollCall.asked(peer, message.marks);
+    else if (message.type === 'N' && this.#links.told(message.peers, peer)) this.#rollCall.told();
   }
 
   /** Somebody's word on itself, by datagram or over its own connection. */

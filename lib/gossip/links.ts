@@ -127,7 +127,12 @@ export class Links {
   }
 
   #tellNeighbours(peer: PeerId, most: number): void {
-    const peers = this.neighbours(peer, most);
+    this.name(peer, this.#circle.live(), most);
+  }
+
+  /** Names to a peer some of these, drawn by chance. */
+  name(peer: PeerId, members: Iterable<Member>, most: number): void {
+    const peers = drawn(members, peer, this.#local.has(peer), most, this.#context.random);
     if (peers.length > 0) this.#context.tell(peer, { type: 'N', peers });
   }
 
@@ -223,16 +228,20 @@ export class Links {
     this.dial(member);
   }
 
-  /** Other peers in their own words, from one who tells its neighbours: those that are new are dialled, a few at a time. */
-  told(peers: readonly Neighbour[], teller: PeerId): void {
+  /**
+   * Other peers in their own words, from one who tells its neighbours: those that are new are dialled, a few at a time.
+   * @returns whether any of them is to be dialled
+   */
+  told(peers: readonly Neighbour[], teller: PeerId): boolean {
     const { random, settings } = this.#context;
     const from = this.#circle.get(teller);
     // A tracker is asked; what it knows of is far too much to be connected with. Nor does one dial for those who come to it.
-    if (from && (isTracker(from) || (settings.tracker && from.via === 'call'))) return;
+    if (from && (isTracker(from) || (settings.tracker && from.via === 'call'))) return false;
+    let isNew = false;
     let waiting = 0;
     for (const dial of this.#dials.values()) if (dial.teller === teller) waiting++;
     for (const { head: packed, sig, addresses } of peers) {
-      if (this.#dials.size >= DIALS_QUEUED_MAX || waiting >= DIALS_QUEUED_OF_ONE_MAX) return;
+      if (this.#dials.size >= DIALS_QUEUED_MAX || waiting >= DIALS_QUEUED_OF_ONE_MAX) break;
       const proof = { head: packed, sig };
       const head = this.#heads.check(proof, { kind: 'link', peer: teller });
       if (!head || head.id === settings.id || head.flags & PASSIVE) continue;
@@ -244,11 +253,13 @@ export class Links {
       if (member.addresses.size === 0 || this.#dials.has(member.id)) continue;
       const dial: Dial = { tries: 0, dueAt: 0, until: 0, teller };
       this.#dials.set(member.id, dial);
+      isNew = true;
       waiting++;
       // Where everyone is asked and answers, who is there is mostly found so.
       const wait = this.#context.isAnswered ? FOUND_WITHIN : Math.min(2000, 20 * peers.length);
       this.#retry(member.id, dial, wait * (1 - 0.5 * random()));
     }
+    return isNew;
   }
 
   /**
@@ -285,7 +296,7 @@ export class Links {
 
   /** One that does not hear us told us something; so that it knows of us, it is answered, unless it was told lately. */
   answer(member: Member, message: MessageOf<'O'>): void {
-    if (!this.isHeard(member) || this.#context.now - member.toldAt < this.#circle.interval / 2) return;
+    if (this.#context.now - member.toldAt < this.#circle.interval / 2) return;
     this.tell(member, message);
   }
 

@@ -52,6 +52,8 @@ export interface Member {
   isAccused: boolean;
   /** How often others were left to ask since it fell silent. */
   deferred: number;
+  /** How often it was not for us to ask since then. */
+  left: number;
   /** When it was last heard while it was not live. */
   knockedAt: Millis;
   /** Bytes of its heartbeat. */
@@ -101,6 +103,7 @@ export function newMember(head: Head, proof: Proof, via: Via, now: Millis): Memb
     isMissing: false,
     isAccused: false,
     deferred: 0,
+    left: 0,
     knockedAt: now,
     weight: 0,
     dueAt: NEVER,

@@ -37,7 +37,7 @@ export const PATIENCE = 6;
 /** One that was called missing is gone after so long, unless it speaks up. */
 export const GRACE: Millis = 600;
 /** That a peer is missing is said at once, and again after these. */
-export const MISSING_AGAIN: readonly Millis[] = [200, 400];
+export const MISSING_AGAIN: readonly Millis[] = [300, 800];
 
 /** Answers to one question of a stranger, and questions to one who is new, of all peers together, in a second; and of one peer at least. */
 const TOGETHER = 2000;

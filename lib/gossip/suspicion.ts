@@ -35,6 +35,8 @@ const WORDS = [20, 200] as const;
 const DIALLED = 6;
 /** One that others called missing before is asked by so many times as many. */
 const MORE = 3;
+/** One that was left to others more often than this is asked by twice as many each time. */
+const LEFT = 2;
 /** What is passed on is so within so long. */
 const PASSED_ON: Millis = 500;
 /** So often others are left to ask. */
@@ -85,9 +87,12 @@ export class Suspicion {
     const peers = this.#circle.size;
     if (!member.isOurs) {
       const isLong = now - member.heardAt > PATIENCE * this.#circle.interval;
-      member.isOurs =
-        isLong || !this.#links.isHeard(member) || isProber(member.isAccused ? peers / MORE : peers, random);
-      this.#circle.expireIn(member, member.isOurs ? probeDelay(peers, random) : this.#circle.interval);
+      const more = (member.isAccused ? MORE : 1) * 2 ** Math.max(0, member.left - LEFT);
+      member.isOurs = isLong || !this.#links.isHeard(member) || isProber(peers / more, random);
+      if (!member.isOurs) member.left++;
+      // Of one that is accused those who are left may be few: they do not wait for what it may say.
+      const wait = member.isAccused ? (PROBES + 1) * PROBE_GAP + GRACE : this.#circle.interval;
+      this.#circle.expireIn(member, member.isOurs ? probeDelay(peers, random) : wait);
     } else if (member.probes < PROBES) this.#probe(member);
     else this.#accuse(member);
   }
@@ -130,7 +135,7 @@ export class Suspicion {
     this.#circle.expireIn(member, GRACE);
     // Some who hear it pass it on, so that it reaches those too who lost it.
     if (settings.passive || !isProber(this.#circle.size, random)) return;
-    this.#said.set(id, { message, times: MISSING_AGAIN.length });
+    this.#said.set(id, { message, times: 0 });
     this.#context.after(PASSED_ON * random(), { kind: 'missing', peer: id });
   }
 

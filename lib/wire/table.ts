@@ -16,6 +16,7 @@ import {
   NEIGHBOURS_MAX,
   OFFERS_PER_PAGE,
   PARCEL_ITEMS_MAX,
+  PEERS_MAX,
   SEGMENT_MAX,
   SMALL_BATCH_MAX,
   SWARM_TOLD_MAX,
@@ -165,6 +166,14 @@ export const TABLE = {
     items: NEIGHBOURS_MAX * 24 + 8,
     doc: 'Other peers that I know of, in their own signed words. A hint: each has to answer for itself.',
     fields: { peers: list('neighbours', neighbour, NEIGHBOURS_MAX) },
+  }),
+  j: entry({
+    name: 'roll call',
+    over: 'tcp',
+    max: 4 * PEERS_MAX + 64,
+    items: 4,
+    doc: 'Whom I know to be here: tell me of some that I do not.',
+    fields: { marks: bytes('the first four bytes of the key of each', 0, 4 * PEERS_MAX) },
   }),
   P: entry({
     name: 'pull',

@@ -94,10 +94,20 @@ function churn(stage: Stage, share: number, lasts: number, within: number): void
 /** One-shots come and go, of which nobody else takes notice. */
 function oneShots(stage: Stage, count: number, lasts: number): void {
   const { world, hosts } = stage;
-  const told = (): number => hosts.reduce((sum, { came, left, dials, pulls }) => sum + came + left + dials + pulls, 0);
-  const changes = (): number => hosts.reduce((sum, host) => sum + host.changes.length, 0);
+  const sum = (of: (host: Host) => number): number => hosts.reduce((all, host) => all + of(host), 0);
+  const notice = (): Record<string, number> => ({
+    came: sum(({ came }) => came),
+    left: sum(({ left }) => left),
+    pulls: sum(({ pulls }) => pulls),
+    dials: sum(({ dials }) => dials),
+    changes: sum(({ changes }) => changes.length),
+  });
   stage.rest(20 * SECOND);
-  const before = [told(), changes()];
+  const quiet = sum(({ dials }) => dials);
+  // Where datagrams are lost, some are dialled to see whether they are there, with one-shots and without.
+  if (stage.isLarge) stage.run(lasts + 5 * SECOND);
+  const before = notice();
+  const usual = before.dials - quiet;
   let found = 0;
   for (let i = 0; i < count; i++) {
     world.after(stage.random() * lasts, () => {
@@ -110,7 +120,10 @@ function oneShots(stage: Stage, count: number, lasts: number): void {
     });
   }
   stage.run(lasts + 5 * SECOND);
-  stage.expect(told() === before[0] && changes() === before[1], 'somebody took notice of one-shots');
+  for (const [what, count] of Object.entries(notice())) {
+    const most = before[what] + (what === 'dials' && stage.isLarge ? 10 + 2 * usual : 0);
+    stage.expect(count <= most, `${count - before[what]} ${what} while one-shots came and went`);
+  }
   stage.expect(found / count > 0.9, `one-shots found ${Math.round((100 * found) / count)} % of all`);
 }
 
@@ -157,7 +170,7 @@ function crowd(stage: Stage, spread: number, within: number): void {
   const comer = stage.add();
   stage.newcomers.push(comer);
   comer.start();
-  stage.agree('the newcomer', 20 * SECOND);
+  stage.agree('the newcomer', 30 * SECOND);
   oneShots(stage, 5, 5 * SECOND);
   stage.one(stage.but(comer)).vanish();
   stage.agree('the death', noticed(stage.hosts.length, 0.3));
@@ -515,6 +528,16 @@ export const SCENARIOS: readonly Scenario[] = [
     network: { loss: 0.05 },
     holds: ['converged', 'nothing-comes-back', 'no-false-death'],
     play: (stage) => graves(stage, 10_500),
+  },
+  {
+    name: 'hundred',
+    what: 'a hundred and twenty start within two seconds; a change, a newcomer, one-shots, a death, and quiet',
+    size: 'large',
+    peers: 120,
+    files: 100,
+    network: { loss: 0.3 },
+    holds: ['converged', 'nothing-comes-back', 'no-false-death', 'few-sources', 'no-storm', 'budget'],
+    play: (stage) => crowd(stage, 2 * SECOND, 60 * SECOND),
   },
   {
     name: 'hundreds',

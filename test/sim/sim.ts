@@ -14,7 +14,7 @@ const HELP = `npm run sim                                       the scenarios, a
 npm run sim -- --scenario NAME --seed S [--trace] one run; --trace tells all that happens
 npm run sim -- --scenario NAME --seeds FROM..TO   a run for each seed
 npm run sim -- --all --seeds FROM..TO             the same of all small scenarios, or with --large of the large ones
-npm run sim -- --ci                               seeds 1 to 200, each of another small scenario; of the large ones "hundreds" for 5
+npm run sim -- --ci                               seeds 1 to 200, each of another small scenario; of the large ones "hundred" for 5
 npm run sim -- --table                            what an idle network costs, and a change
   --jobs N  processes at once (as many as there are cores)`;
 
@@ -26,7 +26,7 @@ interface Run {
 /** Set in the environment of a process that was made by another. */
 const CHILD = 'HEARSAY_SIM_CHILD';
 const CI_SEEDS = 200;
-const CI_LARGE = ['hundreds'];
+const CI_LARGE = ['hundred'];
 const CI_LARGE_SEEDS = 5;
 /** Memory of a process, MB: a thousand hosts know of a thousand each. */
 const MEMORY = 6000;

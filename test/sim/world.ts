@@ -91,7 +91,8 @@ export class World {
   /** What an invariant that watches found wrong, first. */
   wrong: string | undefined;
   readonly #record: Sent[] | undefined;
-  #loss: number;
+  /** Share of datagrams lost. */
+  loss: number;
   readonly #doubled: number;
   readonly #latency: [number, number];
   readonly #queue = new Queue();
@@ -99,7 +100,7 @@ export class World {
   constructor(options: WorldOptions) {
     this.seed = options.seed;
     this.random = seeded(options.seed);
-    this.#loss = options.loss ?? 0;
+    this.loss = options.loss ?? 0;
     this.#doubled = options.doubled ?? 0;
     this.#latency = options.latency ?? [0.2, 3];
     this.#record = (options.record ?? !options.large) ? [] : undefined;
@@ -135,7 +136,7 @@ export class World {
   }
 
   setLoss(loss: number): void {
-    this.#loss = loss;
+    this.loss = loss;
   }
 
   /** Lets time pass. */
@@ -210,7 +211,7 @@ export class World {
     /** Those who get it, by the step in which they do. */
     const arrivals = new Map<number, Host[]>();
     const draw = (host: Host): void => {
-      if (host === from || this.random() < this.#loss) return;
+      if (host === from || this.random() < this.loss) return;
       const copies = this.#doubled > 0 && this.random() < this.#doubled ? 2 : 1;
       for (let i = 0; i < copies; i++) {
         const step = Math.ceil(this.latency() / STEP);

@@ -52,6 +52,7 @@ export const GOLDEN: { [L in Letter]: readonly [MessageOf<L>, string] } = {
   ],
   V: [{ type: 'V', sig: filled(64, 6) }, `92a156${bin(64, 6)}`],
   N: [{ type: 'N', peers: [neighbour] }, `92a14e91${NEIGHBOUR_HEX}`],
+  j: [{ type: 'j', marks: filled(8, 7) }, `92a16a${bin(8, 7)}`],
   P: [
     { type: 'P', number: 1, writer: ID, epoch: 3, version: 2 ** 32, buckets: filled(0, 0) },
     `96a15001${str(ID)}03cb41f0000000000000${NONE}`,
@@ -261,6 +262,7 @@ export const ANY: { [L in Letter]: fc.Arbitrary<MessageOf<L>> } = {
   }),
   V: fc.record({ type: fc.constant('V'), sig }),
   N: fc.record({ type: fc.constant('N'), peers }),
+  j: fc.record({ type: fc.constant('j'), marks: bytes(0, 40) }),
   P: fc.record({
     type: fc.constant('P'),
     number,

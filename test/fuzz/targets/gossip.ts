@@ -239,6 +239,7 @@ class Stage {
       case 'O':
       case 'L':
       case 'N':
+      case 'j':
         this.give(to, { kind: 'message', peer, message });
         break;
       case 'Y':

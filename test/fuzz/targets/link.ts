@@ -203,6 +203,7 @@ const link = target<Input>({
         case 'O':
         case 'L':
         case 'N':
+        case 'j':
         case 'Y':
           reach.note(`handled ${message.type}`, 'by gossip');
           break;
