@@ -50,6 +50,9 @@ const MOST: CircleMost = {
   goneOffers: GONE_OFFERS_MAX,
 };
 
+/** Of a stretch of own deafness that is no longer, most answers to one's questions are heard all the same. */
+const BRIEF: Millis = 1000;
+
 export class Circle {
   readonly index = new LiveIndex();
   readonly #context: Context;
@@ -360,7 +363,8 @@ export class Circle {
       member.heardAt = Math.min(now, member.heardAt + ms);
       member.multicastAt = Math.min(now, member.multicastAt + ms);
       member.broadcastAt = Math.min(now, member.broadcastAt + ms);
-      this.#clear(member);
+      // Of short stretches there may be many, and who asks goes on where it was.
+      if (ms > BRIEF) this.#clear(member);
     }
   }
 
