@@ -3,7 +3,6 @@ const NAMES = [
   'console',
   'daemon',
   'doctor',
-  'flood',
   'gossip',
   'limit',
   'live',
