@@ -24,7 +24,7 @@ const ASKS_PER_HOST = 50;
 /** To one peer, at all the addresses where its words come from. */
 const ASKS_PER_PEER = 5;
 /** Questions that follow one another by themselves while a peer is not yet live. */
-const ASKS_BY_TIMER = 4;
+const ASKS_BY_TIMER = 8;
 const ASK_FIRST: Millis = 150;
 const ASK_MOST: Millis = 10_000;
 /** One that is new among many is asked after so long, at least and at most, unless it is shown before to be alive. */

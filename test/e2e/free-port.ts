@@ -1,10 +1,30 @@
 import { createSocket } from 'node:dgram';
+import { createServer } from 'node:net';
 
-/** A free UDP port for a group: found by the system, given back, and hardly taken again within a test. */
+/** Below those that systems give to who asks for any, so that no other socket of a busy machine has it meanwhile. */
+const FROM = 12_000;
+const TO = 32_000;
+
+/** A port that is free for UDP and TCP, and hardly taken within a test. */
 export async function freePort(): Promise<number> {
-  const socket = createSocket('udp4');
-  await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
-  const { port } = socket.address();
-  await new Promise<void>((resolve) => socket.close(() => resolve()));
-  return port;
+  for (;;) {
+    const port = FROM + Math.floor(Math.random() * (TO - FROM));
+    if ((await isFreeUdp(port)) && (await isFreeTcp(port))) return port;
+  }
+}
+
+function isFreeUdp(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createSocket('udp4');
+    socket.once('error', () => socket.close(() => resolve(false)));
+    socket.bind(port, () => socket.close(() => resolve(true)));
+  });
+}
+
+function isFreeTcp(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(false));
+    server.listen(port, () => server.close(() => resolve(true)));
+  });
 }
