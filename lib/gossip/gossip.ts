@@ -218,8 +218,7 @@ export class Gossip {
     if (this.#running) return;
     this.#running = true;
     this.#context.startedAt = this.#context.now;
-    this.#announcer.start();
-    this.#rollCall.start();
+    this.#announce();
     this.#recall.start();
     this.#context.after(SWEEP, { kind: 'sweep' });
   }
@@ -276,8 +275,7 @@ export class Gossip {
         this.#recall.forget(event.peer);
         break;
       case 'interfaces-changed':
-        this.#announcer.start();
-        this.#rollCall.start();
+        this.#announce();
         this.#recall.start();
         break;
       case 'refresh':
@@ -289,21 +287,25 @@ export class Gossip {
     }
   }
 
+  /** Says that I am here, and looks for who is. */
+  #announce(): void {
+    this.#announcer.start();
+    this.#rollCall.start();
+  }
+
   /** For so long this machine was busy, or asleep: what others said meanwhile was not heard. */
   #lagged(ms: Millis): void {
     const slept = ms >= SLEPT;
     this.#circle.lagged(slept ? FAR : ms);
     if (!slept) return;
-    this.#announcer.start();
-    this.#rollCall.start();
+    this.#announce();
     this.#recall.start();
     this.#links.hurry();
     this.#pulls.hurry();
   }
 
   #refresh(): void {
-    this.#announcer.start();
-    this.#rollCall.start();
+    this.#announce();
     this.#links.hurry();
     this.#pulls.hurry();
     if (this.#context.settings.passive) return;

@@ -407,19 +407,10 @@ export class Host {
     const fail = (): void => {
       if (this.isUp && run === this.#run) this.handle({ kind: 'pull-failed', from, writer, code: 'unreachable' });
     };
-    const to = this.#hostOf(from);
-    if (!to || !(this.peer(from)?.addresses.includes(to.address) || this.world.connection(this, to))) {
-      this.world.after(10, fail);
-      return;
-    }
-    tally(this.pulledFrom, to);
-    this.world.connect(this, to, (connection) => {
-      if (!connection) fail();
-      else if (run === this.#run) {
-        const number = ++this.#number;
-        this.#pending.set(number, { from, writer });
-        connection.send(this, { ...message, number });
-      }
+    this.#ask(from, fail, (connection) => {
+      const number = ++this.#number;
+      this.#pending.set(number, { from, writer });
+      connection.send(this, { ...message, number });
     });
   }
 
@@ -429,6 +420,16 @@ export class Host {
     const fail = (): void => {
       if (this.isUp && run === this.#run) this.handle({ kind: 'digest-over', batch, ok: false });
     };
+    this.#ask(from, fail, (connection) => {
+      const number = ++this.#number;
+      this.#asked.set(number, { from, batch });
+      connection.send(this, { ...message, number });
+    });
+  }
+
+  /** Connects with one of whom offers are asked for, where it is known how. */
+  #ask(from: PeerId, fail: () => void, send: (connection: Connection) => void): void {
+    const run = this.#run;
     const to = this.#hostOf(from);
     if (!to || !(this.peer(from)?.addresses.includes(to.address) || this.world.connection(this, to))) {
       this.world.after(10, fail);
@@ -437,11 +438,7 @@ export class Host {
     tally(this.pulledFrom, to);
     this.world.connect(this, to, (connection) => {
       if (!connection) fail();
-      else if (run === this.#run) {
-        const number = ++this.#number;
-        this.#asked.set(number, { from, batch });
-        connection.send(this, { ...message, number });
-      }
+      else if (run === this.#run) send(connection);
     });
   }
 

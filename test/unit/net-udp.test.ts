@@ -15,6 +15,7 @@ import {
 } from '../../lib/net/interfaces.js';
 import { udpSocket } from '../../lib/net/socket.js';
 import { ipv6Group, Multicast, type MulticastOptions } from '../../lib/net/udp.js';
+import { freePort } from '../e2e/free-port.js';
 
 const LO: Card = { name: 'lo', family: 4, address: '127.0.0.1', prefix: 8, internal: true, zone: '' };
 
@@ -24,17 +25,6 @@ async function bound(t: ExecutionContext, address: string, reuseAddr = false): P
   socket.bind(0, address);
   await once(socket, 'listening');
   return socket;
-}
-
-/** A port that was free a moment ago. */
-async function freePort(): Promise<number> {
-  const socket = createSocket('udp4');
-  socket.bind(0, '0.0.0.0');
-  await once(socket, 'listening');
-  const { port } = socket.address();
-  socket.close();
-  await once(socket, 'close');
-  return port;
 }
 
 interface Heard {

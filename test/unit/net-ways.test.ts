@@ -1,6 +1,4 @@
 /** By which cards and addresses everyone is spoken to, and that a card which comes or goes is followed. */
-import { createSocket } from 'node:dgram';
-import { once } from 'node:events';
 import test, { type ExecutionContext } from 'ava';
 import { COPIES_MAX, DATAGRAM_MAX, DATAGRAM_MESSAGE_MAX, DATAGRAM_PLAIN_MAX } from '../../lib/limits.js';
 import type { Card, InterfaceTable } from '../../lib/net/interfaces.js';
@@ -9,6 +7,7 @@ import { SameLan } from '../../lib/net/same-lan.js';
 import { SEAL_BYTES } from '../../lib/net/seal.js';
 import { Multicast, type MulticastOptions } from '../../lib/net/udp.js';
 import { decode, encode } from '../../lib/wire/codec.js';
+import { freePort } from '../e2e/free-port.js';
 
 const four = (name: string, address: string, prefix = 24): Card => {
   return { name, family: 4, address, prefix, internal: false, zone: '' };
@@ -113,17 +112,6 @@ test('the longest message fits a datagram when it is broadcast within another, a
   t.deepEqual(decode(longest, 'udp'), message);
   t.throws(() => decode(encode({ ...message, message: new Uint8Array(DATAGRAM_MESSAGE_MAX + 1) }), 'udp'));
 });
-
-/** A port that was free a moment ago. */
-async function freePort(): Promise<number> {
-  const socket = createSocket('udp4');
-  socket.bind(0, '0.0.0.0');
-  await once(socket, 'listening');
-  const { port } = socket.address();
-  socket.close();
-  await once(socket, 'close');
-  return port;
-}
 
 /** A Multicast whose card is loopback, taken for one that has others behind it. */
 async function open(t: ExecutionContext, options: Partial<MulticastOptions> & { port: number }) {
