@@ -168,6 +168,9 @@ export const SEND_QUEUE_MAX = 4 * MIB;
 /** The same of all links together, each having an equal part: so a crowd that does not read costs no more than this. */
 export const SEND_QUEUES_MAX = 512 * MIB;
 
+/** Buffers of chunks that lie ready to be used again: what a fast transfer turns over in a moment. */
+export const SPARE_BYTES = 16 * MIB;
+
 /** Bytes queued to a reader that does not read at all before it is cut off: what is not waited for is small beside SEND_QUEUE_MAX. */
 export const SEND_QUEUE_CUT = 8 * MIB;
 

@@ -1,27 +1,27 @@
-/** Spare buffers kept for the next chunks. */
-const SPARE_MAX = 8;
+import { type Buffers, CHUNK_BUFFERS } from '../buffers.js';
 
 /**
  * The bytes of chunks that are being put together.
  *
- * Owns a buffer for each, used again for later ones. Always true: a buffer that was taken is not used for another chunk
+ * Owns a buffer for each, of those that are used again. Always true: a buffer that was taken is not used for another chunk
  * before it is released. Called by a large fetch.
  */
 export class Assembly {
   readonly #chunkSize: number;
+  readonly #spare: Buffers;
   readonly #buffers = new Map<number, Buffer>();
-  readonly #spare: Buffer[] = [];
 
   /** @param chunkSize bytes */
-  constructor(chunkSize: number) {
+  constructor(chunkSize: number, spare: Buffers = CHUNK_BUFFERS) {
     this.#chunkSize = chunkSize;
+    this.#spare = spare;
   }
 
   /** Copies bytes to their place in a chunk. */
   keep(chunk: number, offset: number, data: Uint8Array): void {
     let buffer = this.#buffers.get(chunk);
     if (!buffer) {
-      buffer = this.#spare.pop() ?? Buffer.allocUnsafeSlow(this.#chunkSize);
+      buffer = this.#spare.take(this.#chunkSize);
       this.#buffers.set(chunk, buffer);
     }
     buffer.set(data, offset);
@@ -36,7 +36,7 @@ export class Assembly {
   release(chunk: number): void {
     const buffer = this.#buffers.get(chunk);
     this.#buffers.delete(chunk);
-    if (buffer && this.#spare.length < SPARE_MAX) this.#spare.push(buffer);
+    if (buffer) this.#spare.give(buffer);
   }
 
   clear(): void {

@@ -2,18 +2,33 @@
  * Chunks read lately, so that several receivers of one file cost one read.
  *
  * Owns at most CACHE_BYTES of chunks, the least lately used leave first, and the turns of those that are read: at most
- * READS_AT_ONCE. Always true: a chunk that failed to be read is not remembered. Called by the server.
+ * READS_AT_ONCE. Always true: a chunk that failed to be read is not remembered; the buffer of one that left is used again only
+ * when all who were given it have let go of it. Called by the server.
  */
+import { type Buffers, CHUNK_BUFFERS } from '../buffers.js';
 import { CACHE_BYTES, READS_AT_ONCE } from '../limits.js';
 import type { Offered } from './offered.js';
 
+/** The bytes of a chunk, not to be changed. */
+export interface HeldChunk {
+  readonly data: Buffer;
+  /** Lets go of it; to be called once. */
+  release(): void;
+}
+
 interface Slot {
   data: Promise<Buffer>;
+  buffer: Buffer;
   bytes: number;
+  /** Who has been given it, and the reading itself. */
+  users: number;
+  /** Whether it is in the cache no more. */
+  left: boolean;
 }
 
 export class ChunkCache {
   readonly #most: number;
+  readonly #buffers: Buffers;
   readonly #slots = new Map<string, Slot>();
   #bytes = 0;
   #reading = 0;
@@ -21,8 +36,9 @@ export class ChunkCache {
   readonly #waiting: (() => void)[] = [];
 
   /** @param most bytes */
-  constructor(most: number = CACHE_BYTES) {
+  constructor(most: number = CACHE_BYTES, buffers: Buffers = CHUNK_BUFFERS) {
     this.#most = most;
+    this.#buffers = buffers;
   }
 
   /** Bytes of the chunks in it. */
@@ -30,25 +46,39 @@ export class ChunkCache {
     return this.#bytes;
   }
 
-  /** The bytes of a chunk, read once however many ask. */
-  read(key: string, source: Offered, chunk: number, bytes: number): Promise<Buffer> {
-    const name = `${key} ${chunk}`;
+  /**
+   * The bytes of a chunk, read once however many ask.
+   * @param bytes of the chunk
+   * @throws as the source's `readChunk`
+   */
+  async read(key: string, source: Offered, chunk: number, bytes: number): Promise<HeldChunk> {
+    const slot = this.#slot(`${key} ${chunk}`, source, chunk, bytes);
+    slot.users++;
+    try {
+      return { data: await slot.data, release: () => this.#release(slot) };
+    } catch (thrown) {
+      this.#release(slot);
+      throw thrown;
+    }
+  }
+
+  #slot(name: string, source: Offered, chunk: number, bytes: number): Slot {
     const known = this.#slots.get(name);
     if (known) {
       this.#slots.delete(name);
       this.#slots.set(name, known);
-      return known.data;
+      return known;
     }
-    const data = this.#read(source, chunk);
-    const slot = { data, bytes };
+    const buffer = this.#buffers.take(bytes);
+    const slot: Slot = { data: this.#read(source, chunk, buffer), buffer, bytes, users: 1, left: false };
     this.#slots.set(name, slot);
     this.#bytes += bytes;
-    data.catch(() => this.#remove(name, slot));
+    slot.data.catch(() => this.#remove(name, slot)).finally(() => this.#release(slot));
     for (const [oldest, old] of this.#slots) {
       if (this.#bytes <= this.#most || oldest === name) break;
       this.#remove(oldest, old);
     }
-    return data;
+    return slot;
   }
 
   /** Forgets all chunks of a file. */
@@ -57,7 +87,7 @@ export class ChunkCache {
   }
 
   /** Reads beyond those that the disk's threads can do at once would only hold memory. */
-  async #read(source: Offered, chunk: number): Promise<Buffer> {
+  async #read(source: Offered, chunk: number, into: Buffer): Promise<Buffer> {
     if (this.#reading < READS_AT_ONCE) this.#reading++;
     else {
       await new Promise<void>((resolve) => {
@@ -65,7 +95,7 @@ export class ChunkCache {
       });
     }
     try {
-      return await source.readChunk(chunk);
+      return await source.readChunk(chunk, into);
     } finally {
       // The place goes to the next, or is free.
       const next = this.#waiting.shift();
@@ -78,5 +108,11 @@ export class ChunkCache {
     if (this.#slots.get(name) !== slot) return;
     this.#slots.delete(name);
     this.#bytes -= slot.bytes;
+    slot.left = true;
+    if (slot.users === 0) this.#buffers.give(slot.buffer);
+  }
+
+  #release(slot: Slot): void {
+    if (--slot.users === 0 && slot.left) this.#buffers.give(slot.buffer);
   }
 }

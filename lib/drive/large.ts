@@ -470,7 +470,7 @@ export class LargeFetch {
       id,
       mtime: this.#mtime,
       executable: this.#executable,
-      readChunk: (chunk) => partial.read(chunk),
+      readChunk: (chunk, into) => partial.read(chunk, into),
       close: async () => {},
     };
   }

@@ -8,8 +8,11 @@ export interface Offered {
   readonly mtime: number;
   readonly executable: boolean;
   readonly id: string | null;
-  /** @throws HearsayError `changed`, `not-found`, `not-readable` */
-  readChunk(chunk: number): Promise<Buffer>;
+  /**
+   * @param into where the bytes are put, of the chunk's length; left out: in a buffer of its own
+   * @throws HearsayError `changed`, `not-found`, `not-readable`
+   */
+  readChunk(chunk: number, into?: Buffer): Promise<Buffer>;
   /** Takes the hash of a chunk that was served before the file had an id. */
   noteHash?(chunk: number, hash: Uint8Array): void;
   close(): Promise<void>;

@@ -209,10 +209,10 @@ class Kept implements Offered {
     this.#left = true;
   }
 
-  async readChunk(chunk: number): Promise<Buffer> {
+  async readChunk(chunk: number, into?: Buffer): Promise<Buffer> {
     if (!this.#left) {
       try {
-        return await this.#found.source.readChunk(chunk);
+        return await this.#found.source.readChunk(chunk, into);
       } catch (thrown) {
         // It may just be landing.
         const landed = await this.#landed(chunk);

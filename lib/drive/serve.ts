@@ -23,7 +23,7 @@ import type { Link } from '../net/link.js';
 import { chunkCount, chunkLength, chunkSizeOf } from '../transfer/content.js';
 import { SMALL_WEIGHT, Upload } from '../transfer/upload.js';
 import type { Message, MessageOf } from '../wire/table.js';
-import { ChunkCache } from './cache.js';
+import { ChunkCache, type HeldChunk } from './cache.js';
 import { Limiter } from './limiter.js';
 import type { Found, Shelf } from './offered.js';
 import { Outlet } from './outlet.js';
@@ -513,7 +513,7 @@ export class Server {
     return Math.max(0, Math.min(BLOCK, transfer.found.source.size - item.index * BLOCK));
   }
 
-  #read(transfer: Transfer, chunk: number): Promise<Buffer> {
+  #read(transfer: Transfer, chunk: number): Promise<HeldChunk> {
     const { source } = transfer.found;
     return this.#cache.read(transfer.key, source, chunk, chunkLength(source.size, chunk));
   }
@@ -526,12 +526,18 @@ export class Server {
       transfer.started = true;
       this.#events.begun(client.link, found.source.path);
     }
-    const data = await this.#read(transfer, chunk);
+    const held = await this.#read(transfer, chunk);
+    const { data } = held;
     // While this chunk goes out, the disk reads the next.
     const ahead = client.upload.peek();
     if (ahead?.number === transfer.number) {
       const next = Math.floor(ahead.index / perChunk);
-      if (next !== chunk && (!found.have || found.have.has(next))) this.#read(transfer, next).catch(() => {});
+      if (next !== chunk && (!found.have || found.have.has(next))) {
+        this.#read(transfer, next).then(
+          ({ release }) => release(),
+          () => {},
+        );
+      }
     }
     const at = (block - chunk * perChunk) * BLOCK;
     const isLast = at + BLOCK >= data.length;
@@ -542,10 +548,18 @@ export class Server {
       found.source.noteHash?.(chunk, hash);
     }
     let part = data.subarray(at, Math.min(at + BLOCK, data.length));
-    if (data.length > 4 * BLOCK && client.link.queued > BEHIND_BYTES) part = Buffer.from(part);
-    transfer.sent += part.length;
-    client.link.send({ type: 'T', number: transfer.number, block, hash, data: part });
-    return part.length;
+    const { length } = part;
+    const isCopied = data.length > 4 * BLOCK && client.link.queued > BEHIND_BYTES;
+    if (isCopied) {
+      part = Buffer.from(part);
+      held.release();
+    }
+    transfer.sent += length;
+    client.link.send(
+      { type: 'T', number: transfer.number, block, hash, data: part },
+      isCopied ? undefined : held.release,
+    );
+    return length;
   }
 
   /** One frame with as many of the files asked for as fit. @returns bytes of theirs */

@@ -50,7 +50,7 @@ export interface Door {
  *   what else the other side says instead of its proof
  */
 export function shakeHands(
-  { socket, binding }: SecureStream,
+  { socket, binding, listen }: SecureStream,
   { dialled, expected, probe = false, relay }: Greeting,
   settings: LinkSettings,
   handlers: LinkHandlers,
@@ -167,7 +167,7 @@ export function shakeHands(
       } else throw new HearsayError('bad-message', `${message.type} before the handshake was done`);
     };
     const decoder = new FrameDecoder(onFrame);
-    socket.on('data', (data: Buffer) => {
+    listen((data) => {
       try {
         if (link ? !link.open : done) return;
         link?.touch();

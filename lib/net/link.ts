@@ -192,18 +192,25 @@ export class Link {
     for (const heard of this.#listening.splice(0)) heard();
   }
 
-  /** Sends one message. A payload is not copied: the caller must not change it afterwards. */
-  send(message: Message): void {
-    if (this.#closed) return;
+  /**
+   * Sends one message. A payload is not copied: the caller must not change it before `done`.
+   * @param done called when the payload is needed no more: it has left this machine, or never will
+   */
+  send(message: Message, done?: () => void): void {
+    if (this.#closed) return done?.();
     let sent: Message | undefined = message;
     if (this.#settings.filter) {
       sent = this.#settings.filter(message, 'out', this.peer);
-      if (!sent) return;
+      if (!sent) return done?.();
     }
     this.#settings.tracer?.('out', this.peer, sent);
     this.usedAt = performance.now();
     if (this.queued === 0) this.#taken();
-    writeMessage(this.#socket, sent, this.#taken);
+    const taken = () => {
+      this.#taken();
+      done?.();
+    };
+    writeMessage(this.#socket, sent, done ? taken : this.#taken);
     if (this.#socket.writableLength > SEND_QUEUE_CUT) {
       this.close(new HearsayError('limit', 'the other side does not read what it asked for'));
     }

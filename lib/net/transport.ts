@@ -5,8 +5,14 @@
  * certificate: who has the key is a member, and who it is, is proved by signing what only this connection has in common, its
  * exporter (`binding`). So one way serves both kinds of group, and who has no secret is turned away at its first message.
  */
-import { connect, createServer, type Socket } from 'node:net';
-import { connect as connectTls, createSecureContext, type TLSSocket, TLSSocket as TlsStream } from 'node:tls';
+import { createServer, type Socket } from 'node:net';
+import {
+  type ConnectionOptions,
+  connect as connectTls,
+  createSecureContext,
+  type TLSSocket,
+  TLSSocket as TlsStream,
+} from 'node:tls';
 import { type Endpoint, formatEndpoint } from '../endpoint.js';
 import { HearsayError, reasonOf } from '../errors.js';
 import type { GroupKeys } from './group-keys.js';
@@ -22,11 +28,17 @@ export interface SecureStream {
   readonly socket: Socket;
   /** 32 bytes that both ends of this very connection know, and nobody else (RFC 8446, 7.5; RFC 9266). */
   readonly binding: Buffer;
+  /**
+   * Hands on what comes, from its first byte. To be called once.
+   * @param take given bytes that are valid only until it returns
+   */
+  listen(take: (data: Buffer) => void): void;
 }
 
 /** How streams between peers are made. */
 export interface Transport {
   /**
+   * Connects, and begins to secure what is connected: `secure` is called with it next.
    * @param timeout ms
    * @param signal ends the attempt
    * @throws HearsayError `unreachable`
@@ -120,31 +132,62 @@ function refusal(error: NodeJS.ErrnoException, isPrivate: boolean): HearsayError
   return new HearsayError('unreachable', error.message, { cause: error });
 }
 
+/** Bytes of a TLS record, which is what is given at a time. */
+const RECORD = 16 * 1024;
+/** What is given is used before anything else is read, so that all connections have one buffer. */
+const ARRIVING = Buffer.allocUnsafeSlow(RECORD);
+
+/**
+ * Where the bytes of a connection that we dialled arrive: in a buffer that is used again, so that nothing is allocated for what comes.
+ * Node gives only sockets that TLS connects itself such a buffer; others bring a fresh one for every record.
+ */
+class Inlet {
+  readonly buffer = ARRIVING;
+  readonly callback = (length: number): boolean => {
+    const data = ARRIVING.subarray(0, length);
+    if (this.#take) this.#take(data);
+    // What comes in one piece with the end of TLS's handshake, before anybody listens.
+    else this.#early.push(Buffer.from(data));
+    return true;
+  };
+  #take: ((data: Buffer) => void) | undefined;
+  #early: Buffer[] = [];
+
+  listen(take: (data: Buffer) => void): void {
+    this.#take = take;
+    for (const data of this.#early.splice(0)) take(data);
+  }
+}
+
 /** TCP under TLS, keyed with a group's keys. */
 export function tlsTransport(group: GroupKeys): Transport {
   const secureContext = createSecureContext({ ciphers: SUITES, minVersion: 'TLSv1.3', maxVersion: 'TLSv1.3' });
   const name = group.private ? NAMES.private : NAMES.open;
+  const asClient = {
+    secureContext,
+    pskCallback: () => ({ identity: name, psk: group.psk }),
+    // There is no certificate to check: the key's holder proves itself over the exporter.
+    checkServerIdentity: () => undefined,
+  };
+  /** Connections that TLS made itself, and where their bytes arrive. */
+  const inlets = new WeakMap<Socket, Inlet>();
   const wrap = (socket: Socket, dialled: boolean): TLSSocket => {
-    if (!dialled) {
-      // Without a certificate there is no way in but by the key.
-      const pskCallback = (_: TLSSocket, identity: string) => (identity === name ? group.psk : null);
-      return new TlsStream(socket, { isServer: true, secureContext, pskCallback } as ConstructorParameters<
-        typeof TlsStream
-      >[1]);
-    }
-    return connectTls({
-      socket,
-      secureContext,
-      pskCallback: () => ({ identity: name, psk: group.psk }),
-      // There is no certificate to check: the key's holder proves itself over the exporter.
-      checkServerIdentity: () => undefined,
-    });
+    if (inlets.has(socket)) return socket as TLSSocket;
+    if (dialled) return connectTls({ ...asClient, socket });
+    // Without a certificate there is no way in but by the key.
+    const pskCallback = (_: TLSSocket, identity: string) => (identity === name ? group.psk : null);
+    return new TlsStream(socket, { isServer: true, secureContext, pskCallback } as ConstructorParameters<
+      typeof TlsStream
+    >[1]);
   };
 
   return {
     connect({ host, port }, timeout, signal) {
       return new Promise((resolve, reject) => {
-        const socket = connect({ host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: 5000 });
+        const inlet = new Inlet();
+        // An address is no name of a server that a certificate could be for.
+        const socket = connectTls({ ...asClient, host, port, servername: '', onread: inlet } as ConnectionOptions);
+        inlets.set(socket, inlet);
         const end = () => {
           clearTimeout(timer);
           signal.removeEventListener('abort', onAbort);
@@ -163,8 +206,10 @@ export function tlsTransport(group: GroupKeys): Transport {
         signal.addEventListener('abort', onAbort);
         socket.once('connect', () => {
           end();
+          socket.setNoDelay(true);
+          socket.setKeepAlive(true, 5000);
           socket.removeAllListeners('error');
-          // Until TLS takes it over.
+          // Until its handshake is waited for.
           socket.on('error', () => {});
           resolve(socket);
         });
@@ -205,7 +250,17 @@ export function tlsTransport(group: GroupKeys): Transport {
           stream.removeListener('close', onClose);
           // Until its next owner takes it over, which is at once.
           stream.on('error', () => {});
-          resolve({ socket: stream, binding: stream.exportKeyingMaterial(32, EXPORTER, Buffer.alloc(0)) });
+          const binding = stream.exportKeyingMaterial(32, EXPORTER, Buffer.alloc(0));
+          const inlet = inlets.get(stream);
+          const listen = (take: (data: Buffer) => void) => {
+            if (!inlet) stream.on('data', take);
+            else {
+              inlet.listen(take);
+              // Its end is seen only by one who reads.
+              stream.resume();
+            }
+          };
+          resolve({ socket: stream, binding, listen });
         });
       });
     },

@@ -22,7 +22,7 @@ import { headerOf, type Opened, openFiles, type PartialOptions } from './partial
 import { sweepOnce } from './partial-sweep.js';
 import { removeNow } from './place-acts.js';
 import { diskError } from './place-errors.js';
-import { readAt } from './place-existing.js';
+import { readInto } from './place-existing.js';
 import type { Held } from './place-folder.js';
 import { executableMode, land, utimeOf } from './place-land.js';
 import { nameFault } from './place-names.js';
@@ -176,21 +176,22 @@ export class Partial {
 
   /**
    * A chunk that is there, for serving onward.
+   * @param into where its bytes are put, of the chunk's length; left out: in a buffer of its own
    * @throws HearsayError `not-found` for one that is not there, `not-readable`
    */
-  async read(chunk: number): Promise<Buffer> {
+  async read(chunk: number, into?: Buffer): Promise<Buffer> {
     this.#mayWork();
     if (!this.have.has(chunk))
       throw new HearsayError('not-found', `${this.#options.path}: chunk ${chunk} is not here yet`);
-    const data = await this.#peek(chunk);
+    const data = await this.#peek(chunk, into);
     if (!data) throw new HearsayError('not-readable', `${this.target}: chunk ${chunk} could not be read`);
     return data;
   }
 
   /** A chunk as the disk has it, or undefined where it cannot be read whole. */
-  #peek(chunk: number): Promise<Buffer | undefined> {
+  #peek(chunk: number, into: Buffer = Buffer.allocUnsafeSlow(this.lengthOf(chunk))): Promise<Buffer | undefined> {
     if (this.#closed) return Promise.resolve(undefined);
-    return this.#track(readAt(this.#data, chunk * this.chunkSize, this.lengthOf(chunk)).catch(() => undefined));
+    return this.#track(readInto(this.#data, chunk * this.chunkSize, into).catch(() => undefined));
   }
 
   /**

@@ -56,10 +56,14 @@ export async function idOfFile(held: Held, name: string, size: number): Promise<
 }
 
 /** Exactly so many bytes at a position, or undefined where the file ends before. */
-export async function readAt(handle: FileHandle, position: number, length: number): Promise<Buffer | undefined> {
-  const data = Buffer.allocUnsafeSlow(length);
-  for (let at = 0; at < length; ) {
-    const { bytesRead } = await handle.read(data, at, length - at, position + at);
+export function readAt(handle: FileHandle, position: number, length: number): Promise<Buffer | undefined> {
+  return readInto(handle, position, Buffer.allocUnsafeSlow(length));
+}
+
+/** Fills a buffer with the bytes at a position; undefined where the file ends before. */
+export async function readInto(handle: FileHandle, position: number, data: Buffer): Promise<Buffer | undefined> {
+  for (let at = 0; at < data.length; ) {
+    const { bytesRead } = await handle.read(data, at, data.length - at, position + at);
     if (bytesRead === 0) return undefined;
     at += bytesRead;
   }

@@ -133,11 +133,12 @@ export class SourceFile {
   }
 
   /**
-   * Reads one chunk into a buffer of its own.
+   * Reads one chunk.
+   * @param into where the bytes are put, of the chunk's length; left out: in a buffer of its own
    * @throws HearsayError `changed` or `not-found` where the file is no more what is offered, `not-readable`
    * @throws RangeError where it has no such chunk
    */
-  async readChunk(chunk: number): Promise<Buffer> {
+  async readChunk(chunk: number, into?: Buffer): Promise<Buffer> {
     const length = chunkLength(this.size, chunk);
     if (length === 0 || chunk < 0) throw new RangeError(`no chunk ${chunk} in ${this.size} bytes`);
     if (this.#closed || this.#missed) throw this.#gone();
@@ -145,7 +146,7 @@ export class SourceFile {
     try {
       const fd = this.#fd ?? (await this.#reopen());
       this.#files.used(this);
-      return await this.#read(fd, chunk * this.chunkSize, Buffer.allocUnsafeSlow(length));
+      return await this.#read(fd, chunk * this.chunkSize, into ?? Buffer.allocUnsafeSlow(length));
     } finally {
       this.#reading--;
       if (this.#closed) await this.#release();

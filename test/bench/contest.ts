@@ -6,7 +6,7 @@
  * every byte; a tool that failed is named with what it said, and the others go on. Called by the benches.
  */
 import { lstatSync, readdirSync } from 'node:fs';
-import { mkdir, open, rm } from 'node:fs/promises';
+import { mkdir, open, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Host } from '../lab/lab.js';
 import { ip } from '../lab/namespace.js';
@@ -26,6 +26,8 @@ export interface Stage {
   apart?: number;
   /** Of the slowest link, Mbit/s. */
   rate?: number;
+  /** Whether every run finds the memory full of the disk's cache; see fillFree. */
+  fills?: boolean;
 }
 
 /** One run of one tool. */
@@ -76,6 +78,30 @@ export async function warmUp(folder: string, bytes: number): Promise<void> {
   }
 }
 
+/** Memory that is left free, so that nobody has to wait for some. */
+const SPARE = 384 * MIB;
+let holes = 0;
+
+/**
+ * Fills the memory that is free with pages of the disk's cache: a file's holes are read, which costs no disk. A hypervisor is given
+ * back what stands free for seconds, and whoever is the next to take it pays up to eight times; pages of the cache are taken over
+ * as they are. So each tool of a round finds the same memory. Without a word where the system does not tell what is free.
+ */
+export async function fillFree(folder: string): Promise<void> {
+  const told = await readFile('/proc/meminfo', 'latin1').catch(() => '');
+  const free = Number(/^MemFree:\s+(\d+) kB$/m.exec(told)?.[1] ?? 0) * 1024 - SPARE;
+  if (free <= 0) return;
+  const path = join(folder, `hole-${++holes}`);
+  const file = await open(path, 'w+');
+  try {
+    await file.truncate(free);
+    const into = Buffer.alloc(4 * MIB);
+    for (let at = 0; at < free; at += into.length) await file.read(into, 0, into.length, at);
+  } finally {
+    await file.close();
+  }
+}
+
 /** Files and bytes in a folder, but for hidden ones. */
 export function landed(folder: string): { files: number; bytes: number } {
   let files = 0;
@@ -115,6 +141,7 @@ async function round(tool: Tool, served: Served, stage: Stage): Promise<Round> {
     after: i * apart,
   }));
   for (const { into } of all) await mkdir(into, { recursive: true });
+  if (stage.fills) await fillFree(stage.folder);
   const [cpu, sent] = [served.cpu(), await sentByAll(sources)];
   const took = await served.fetch(all);
   const spent = served.cpu() - cpu + took.reduce((sum, one) => sum + one.cpu, 0);

@@ -101,7 +101,8 @@ export const bench: Bench = {
       await bigFile(join(folder, 'bytes'), bytes);
       const what = { folder, file: 'bytes', bytes, files: 1 };
       const [source, receiver] = lab.hosts;
-      const stage = { title: 'single', sources: [source], receivers: [receiver], what, folder: lab.folder };
+      const hosts = { sources: [source], receivers: [receiver] };
+      const stage = { title: 'single', ...hosts, what, folder: lab.folder, fills: !quick };
       const results = await contest(stage, TOOLS, runs, ways);
       return { bench: 'single', tables: [table(results, bytes, runs)], figures: { bytes, results } };
     } finally {

@@ -100,7 +100,8 @@ export const bench: Bench = {
         const what = { folder, ...landed(folder) };
         await warmUp(lab.folder, what.bytes);
         const [source, receiver] = lab.hosts;
-        const stage = { title: name, sources: [source], receivers: [receiver], what, folder: lab.folder };
+        const hosts = { sources: [source], receivers: [receiver] };
+        const stage = { title: name, ...hosts, what, folder: lab.folder, fills: !quick };
         const results = await contest(stage, TOOLS, runs, ways);
         figures[name] = results;
         tables.push(table(results, what, `${title}, median of ${runs}`));

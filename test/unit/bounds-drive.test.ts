@@ -1,6 +1,7 @@
 /** Bounds of the drivers, each reached: what happens there, and that the others stay served. */
 import { setTimeout as delay } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
+import { Buffers } from '../../lib/buffers.js';
 import { Answerer } from '../../lib/drive/answerer.js';
 import { ASK, Asker } from '../../lib/drive/asker.js';
 import { ChunkCache } from '../../lib/drive/cache.js';
@@ -33,6 +34,7 @@ import {
   READS_AT_ONCE,
   REQUESTS_PER_CONNECTION_MAX,
   SMALL_BATCH_MAX,
+  SPARE_BYTES,
   SWARM_TOLD_MAX,
   TRACED_MAX,
   TRANSFERS_PER_CONNECTION_MAX,
@@ -319,6 +321,35 @@ test('the cache keeps so many bytes, and the disk reads so many chunks at once',
   t.is(state.reads, count + 20, 'it was kept');
   cache.forget('k');
   t.is(cache.bytes, 0);
+});
+
+test('buffers of chunks are used again, and no more bytes lie ready than may', async (t) => {
+  const buffers = new Buffers();
+  const taken = Array.from({ length: SPARE_BYTES / BLOCK + 3 }, () => buffers.take(BLOCK));
+  for (const buffer of taken) buffers.give(buffer);
+  t.is(buffers.bytes, SPARE_BYTES);
+  t.true(taken.includes(buffers.take(BLOCK)));
+  t.is(buffers.bytes, SPARE_BYTES - BLOCK);
+  t.is(buffers.take(5).length, 5, 'of another length there is none');
+});
+
+test('a chunk that left the cache is overwritten only when all who were given it have let go', async (t) => {
+  const buffers = new Buffers();
+  const cache = new ChunkCache(2 * BLOCK, buffers);
+  const { source } = zeros(4 * BLOCK, {
+    readChunk: async (chunk, into) => (into as Buffer).fill(chunk + 1),
+  });
+  const [first, again] = await Promise.all([cache.read('k', source, 0, BLOCK), cache.read('k', source, 0, BLOCK)]);
+  t.is(first.data, again.data);
+  for (const chunk of [1, 2]) (await cache.read('k', source, chunk, BLOCK)).release();
+  t.is(buffers.bytes, 0, 'it has left, and is still looked at');
+  first.release();
+  t.is(buffers.bytes, 0);
+  const { data } = await cache.read('k', source, 3, BLOCK);
+  t.true(again.data.every((byte) => byte === 1));
+  again.release();
+  t.not(data, again.data);
+  t.is((await cache.read('k', source, 0, BLOCK)).data, again.data, 'and then it is');
 });
 
 test('a thousand receivers of one content are told of a few, and each of the newest', async (t) => {

@@ -257,7 +257,8 @@ const link = target<Input>({
       return fresh;
     };
     const door: Door = { isRival: () => false, settle: async () => {}, admit };
-    shakeHands({ socket, binding: BINDING }, { dialled: false }, settings, handlers, door).catch((thrown) => {
+    const listen = (take: (data: Buffer) => void) => void socket.on('data', take);
+    shakeHands({ socket, binding: BINDING, listen }, { dialled: false }, settings, handlers, door).catch((thrown) => {
       try {
         reach.note('handshake', `refused ${expected(thrown)}`);
       } catch (fault) {
