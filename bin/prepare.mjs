@@ -59,6 +59,7 @@ if (process.argv.includes('--build') || !existsSync(built) || statSync(built).mt
   // The compiler's time of start is the stamp: a source saved while it runs is compiled next time.
   const started = new Date();
   run(process.execPath, [at('node_modules', 'typescript', 'bin', 'tsc')]);
+  run(process.execPath, [at('bin', 'bundle.mjs')]);
   const manual = spawnSync(process.execPath, [at('dist', 'bin', 'hearsay.js'), 'man'], { cwd: root });
   if (manual.status !== 0) {
     process.stderr.write(manual.stderr);

@@ -38,6 +38,17 @@ export function toldAddresses(addresses: readonly string[], port: number, isNear
   return addresses.filter((a) => isOwn(a) && (isNear || !(isThisHost(a) || a.includes('%'))));
 }
 
+/** The host of an address with its port; of the ways to write one always the same. */
+export function hostOfAddress(address: string): string {
+  const url = `http://${address}`;
+  const host = URL.canParse(url) ? new URL(url).hostname : address.slice(0, address.lastIndexOf(':'));
+  // One of IPv4 within IPv6.
+  const [, high, low] = /^\[::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})\]$/.exec(host) ?? [];
+  if (!high || !low) return host;
+  const bytes = [high, low].map((part) => Number.parseInt(part, 16)).flatMap((n) => [n >> 8, n & 255]);
+  return bytes.join('.');
+}
+
 /** An address with its port, or a host. */
 export function isLoopback(address: string): boolean {
   return address.startsWith('127.') || address.startsWith('[::1]') || address === '::1';

@@ -169,7 +169,7 @@ export const SEND_QUEUE_MAX = 4 * MIB;
 export const SEND_QUEUES_MAX = 512 * MIB;
 
 /** Buffers of chunks that lie ready to be used again: what a fast transfer turns over in a moment. */
-export const SPARE_BYTES = 16 * MIB;
+export const SPARE_BYTES = 32 * MIB;
 
 /** Bytes queued to a reader that does not read at all before it is cut off: what is not waited for is small beside SEND_QUEUE_MAX. */
 export const SEND_QUEUE_CUT = 8 * MIB;
@@ -213,8 +213,11 @@ export const LOOKED_MAX = 1000;
 /** Unacknowledged blocks that a source keeps open for one connection: 64 of 256 KiB are 16 MiB in flight. */
 export const UNACKED_MAX = 64;
 
+/** Chunks of one content that a source has promised to a receiver and that were not asked for: what a fast link carries in a moment. */
+export const PROMISED_MAX = 64;
+
 /** Bytes of chunks being assembled by a receiver, over all its files; each may have four chunks, so that it goes on. */
-export const ASSEMBLY_MAX = 64 * MIB;
+export const ASSEMBLY_MAX = 32 * MIB;
 
 /** Bytes of small files that came and wait for a slow disk, of one get: what 32 sources send that are asked for three requests each. */
 export const UNWRITTEN_MAX = 128 * MIB;
@@ -276,6 +279,9 @@ export const RECEIVES_MAX = 8;
 
 /** The same of one sender: who sends without end leaves places to others. */
 export const RECEIVES_OF_ONE_MAX = RECEIVES_MAX / 2;
+
+/** Files that were fetched here and are remembered, so that what is in them need not be fetched again: some years of a person's large ones. */
+export const FETCHED_MAX = 10_000;
 
 /** Other receivers of one file that were told of and are tried: a swarm is found through far fewer. */
 export const MET_MAX = 1000;

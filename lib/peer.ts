@@ -409,6 +409,7 @@ export class Peer implements Api {
       server: this.#server,
       catalogue: this.#catalogue,
       store: parts.store,
+      fetched: parts.fetched,
       registered: (content) => this.#tracker?.holdings(content) ?? [],
       learn: (questions, signal) => this.#learn(questions, signal),
       askPeers: async (questions) => {
@@ -965,6 +966,7 @@ export class Peer implements Api {
       case 'E':
       case 'U':
       case 'K':
+      case 'g':
       case 'W':
       case 'Z':
       case 'f':
@@ -975,6 +977,7 @@ export class Peer implements Api {
       case 'R':
       case 'A':
       case 'B':
+      case 's':
       case 'X':
       case 'S':
         this.#server.handle(link, message);

@@ -2,9 +2,10 @@
 import { basename, dirname, sep } from 'node:path';
 import type { GetEvent, PeerName, SeedRow, TransferState } from '../api.js';
 import { asHearsayError, type Code, HearsayError } from '../errors.js';
-import { printable } from '../names.js';
+import { printable, printableJson } from '../names.js';
 import type { Context } from './context.js';
 import { count, formatDuration, formatRate, formatSize, peerLabel, peerList } from './format.js';
+import { Gathered } from './gathered.js';
 import { isScreen } from './output.js';
 import { PROGRESS_MS, Progress, REDRAW_MS } from './progress.js';
 
@@ -61,7 +62,7 @@ export async function followGet(context: Context, events: AsyncIterable<GetEvent
     if (!context.signal.aborted) throw how.kept ? gone(error, teller.fetched) : error;
   } finally {
     clearInterval(timer);
-    teller.close();
+    await teller.close();
   }
   return teller.fetched;
 }
@@ -93,11 +94,14 @@ class Teller {
   /** Where there are too many files for a line each: what of them is told at the end. */
   #gathered: { already: number; from: Map<string, PeerName> } | undefined;
   #toldAt = Number.NEGATIVE_INFINITY;
+  /** Lines of files that are done, where they are a record. */
+  readonly #lines: Gathered;
   #startedAt: number;
 
   constructor(context: Context, how: Follow) {
     const { io, out } = context;
     this.#context = context;
+    this.#lines = new Gathered(io.stdout);
     this.#piped = how.piped ?? false;
     this.#brief = how.brief ?? false;
     this.#startedAt = io.now();
@@ -111,7 +115,8 @@ class Teller {
     this.#progress?.tick(this.#context.io.now());
   }
 
-  close(): void {
+  async close(): Promise<void> {
+    await this.#lines.flush();
     this.#progress?.clear();
     this.#context.out.beforeLine = () => {};
   }
@@ -127,6 +132,8 @@ class Teller {
     if (event.event === 'seed') this.fetched.seeds.push(event.share);
     if (event.event === 'done') this.fetched.files.push(event.file);
     if (event.event === 'end') this.fetched.end = event;
+    if (event.event === 'done' && out.manner.json) return this.#gather(printableJson(event));
+    if (event.event !== 'done') await this.#lines.flush();
     if (!out.manner.json) return this.#say(event);
     if (event.event === 'end') return;
     if (event.event === 'progress') {
@@ -200,7 +207,14 @@ class Teller {
   async #line(text: string): Promise<void> {
     const { out } = this.#context;
     if (this.#piped) return out.note(text);
-    if (!out.manner.quiet) await out.line(text);
+    if (out.manner.quiet) return;
+    await (this.#context.io.stdout.isTTY ? out.line(text) : this.#gather(text));
+  }
+
+  /** A line that others may follow at once. */
+  async #gather(line: string): Promise<void> {
+    const written = this.#lines.add(line);
+    if (this.#lines.isFull) await written;
   }
 
   async #error({ path, error }: Extract<GetEvent, { event: 'error' }>): Promise<void> {

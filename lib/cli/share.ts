@@ -4,6 +4,7 @@ import { printableJson } from '../names.js';
 import type { Flags } from '../share/settings.js';
 import type { Context, Perform } from './context.js';
 import { count } from './format.js';
+import { Gathered } from './gathered.js';
 import { fitted } from './output.js';
 import { Questions } from './questions.js';
 import { addSharing, type SharingOptions, sharingFlags } from './sharing.js';
@@ -57,11 +58,13 @@ class Teller {
   /** What asks whether something is to be received, where somebody can answer. */
   questions: Questions | undefined;
   readonly #context: Context;
+  readonly #served: Gathered;
   #waiting = 0;
   #left = 0;
 
   constructor(context: Context) {
     this.#context = context;
+    this.#served = new Gathered(context.io.stdout);
   }
 
   tell(event: ShareEvent): void {
@@ -84,7 +87,10 @@ class Teller {
       return;
     }
     this.#waiting++;
-    void io.stdout.write(`${out.manner.json ? line : fitted(line, io.stdout)}\n`).then(() => {
+    const text = out.manner.json ? line : fitted(line, io.stdout);
+    if (event.event !== 'serving') void this.#served.flush();
+    const written = event.event === 'serving' ? this.#served.add(text) : io.stdout.write(`${text}\n`);
+    void written.then(() => {
       this.#waiting--;
       if (this.#waiting > 0 || this.#left === 0) return;
       out.warn(`${count(this.#left, 'line')} left out, because nobody read them in time`);

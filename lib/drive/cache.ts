@@ -31,6 +31,7 @@ export class ChunkCache {
   readonly #buffers: Buffers;
   readonly #slots = new Map<string, Slot>();
   #bytes = 0;
+  #away = 0;
   #reading = 0;
   /** Reads that wait for their turn; each link has two at most. */
   readonly #waiting: (() => void)[] = [];
@@ -44,6 +45,11 @@ export class ChunkCache {
   /** Bytes of the chunks in it. */
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** Bytes of chunks that left it and that somebody still holds. */
+  get away(): number {
+    return this.#away;
   }
 
   /**
@@ -110,9 +116,12 @@ export class ChunkCache {
     this.#bytes -= slot.bytes;
     slot.left = true;
     if (slot.users === 0) this.#buffers.give(slot.buffer);
+    else this.#away += slot.bytes;
   }
 
   #release(slot: Slot): void {
-    if (--slot.users === 0 && slot.left) this.#buffers.give(slot.buffer);
+    if (--slot.users > 0 || !slot.left) return;
+    this.#away -= slot.bytes;
+    this.#buffers.give(slot.buffer);
   }
 }

@@ -4,16 +4,18 @@
  * Owns the events of one get. Always true: every file asked for ends in one `done` or `error`, and `end` comes last.
  * Called by the peer.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { GetEvent, GetQuery, PeerName } from '../api.js';
 import { asHearsayError, HearsayError } from '../errors.js';
 import type { PeerId } from '../ids.js';
 import { CHUNKS_MAX, SMALL_MAX } from '../limits.js';
 import { printable } from '../names.js';
+import { Beside } from '../share/beside.js';
 import { copySmall } from '../share/copy.js';
 import { lookAtDest, resolveTargets, type Target } from '../share/destination.js';
 import { writeSmall } from '../share/partial-small.js';
 import { Place, type Spot } from '../share/place.js';
-import { compareExisting } from '../share/place-existing.js';
+import { compareExisting, isFree } from '../share/place-existing.js';
 import type { Folder } from '../share/place-folder.js';
 import { collisions } from '../share/place-names.js';
 import { checkSpace, takenByPartial } from '../share/place-space.js';
@@ -52,10 +54,15 @@ export interface GetContext extends FetchContext {
   isAside(path: string, peers: readonly PeerId[]): boolean;
   /** The name of the own share, for all to read, in which a folder lies. */
   openShareAt(folder: string): string | undefined;
-  /** A large file is in its place, every chunk verified. */
-  landed?(written: Written, content: { id: string; hashes: Uint8Array }): Promise<void>;
+  /** A large file is in its place, every chunk verified. @param aside whether it was shared with some only */
+  landed?(written: Written, content: { id: string; hashes: Uint8Array }, aside: boolean): Promise<void>;
   /** A file of this peer's own share with this content, and its manifest. */
   own(id: string): { file: string; manifest: Uint8Array | undefined } | undefined;
+  /**
+   * Where these contents landed before, absolute, by their ids. Never fails. Left out where nothing of this machine is to be used but
+   * what is shared, so that nobody has a file by its hashes alone.
+   */
+  fetchedBefore?(ids: ReadonlySet<string>): Promise<ReadonlyMap<string, string[]>>;
 }
 
 /** What a get needs of whoever queues and lists it. */
@@ -77,6 +84,8 @@ export interface GetHooks {
 }
 
 const PROGRESS_MS = 250;
+/** Milliseconds of looking at the disk before the event loop has a turn. */
+const SLICE_MS = 5;
 
 /** A file, where it goes, and what it is part of. */
 interface Job {
@@ -95,6 +104,9 @@ export class Get {
   readonly #hooks: GetHooks;
   /** The limit of this get alone. */
   readonly #limiter: Limiter | undefined;
+  readonly #beside = new Beside();
+  /** Where the large ones' contents landed before. */
+  #before: ReadonlyMap<string, string[]> = new Map();
   #files = 0;
   #bytes = 0;
   #failed = 0;
@@ -243,7 +255,10 @@ export class Get {
           if (wanted.folder) {
             await place.folder(relative);
             this.#hooks.settled?.(target);
-          } else jobs.push({ target, wanted, spot: await place.spot(relative), began });
+          } else {
+            const spot = place.known(relative) ?? (await place.spot(relative));
+            jobs.push({ target, wanted, spot, began });
+          }
         } catch (thrown) {
           this.#fail(target, thrown);
         }
@@ -256,7 +271,16 @@ export class Get {
   async #lacking(jobs: Job[]): Promise<Job[]> {
     const there: Job[] = [];
     const lacking: Job[] = [];
+    let began = performance.now();
     for (const job of jobs) {
+      if (performance.now() - began > SLICE_MS) {
+        await nextTurn();
+        began = performance.now();
+      }
+      if (isFree(job.spot)) {
+        lacking.push(job);
+        continue;
+      }
       // Without an id only size and absence can be told; a file that is there has its source hash first.
       const state = await compareExisting(job.spot, job.wanted.size, job.wanted.id);
       if (state === 'absent') lacking.push(job);
@@ -327,15 +351,16 @@ export class Get {
     }
     if (remote.length === 0) return;
     const open = new Set(remote.keys());
+    const { overwrite, sync } = this.#options;
     const fetch = new SmallFetch(
       remote.map(({ wanted }) => wanted),
       this.#context,
       {
-        place: async (i) => ({ ...remote[i].spot, ...this.#options }),
-        done: (i, file, size, id, received, source) => {
+        place: (i) => ({ folder: remote[i].spot.folder, name: remote[i].spot.name, overwrite, sync }),
+        done: (i, size, id, received, source) => {
           open.delete(i);
           remote[i].wanted.size = size;
-          this.#done(remote[i], file, id, received, [{ ...source, bytes: received }]);
+          this.#done(remote[i], remote[i].spot.file, id, received, [{ ...source, bytes: received }]);
         },
         failed: (i, error) => {
           open.delete(i);
@@ -355,6 +380,8 @@ export class Get {
   }
 
   async #allLarge(jobs: Job[]): Promise<void> {
+    const ids = new Set(jobs.flatMap(({ wanted: { id } }) => (id === null ? [] : [id])));
+    if (ids.size > 0) this.#before = (await this.#context.fetchedBefore?.(ids)) ?? this.#before;
     // The same content under two names is fetched once and copied.
     const running = new Map<string, Promise<string | undefined>>();
     const work = async (job: Job, leave: () => void) => {
@@ -375,6 +402,12 @@ export class Get {
     await Promise.all(all);
   }
 
+  /** Files that have the content, or had it, before what only may have some of it. */
+  #seeds({ wanted, spot }: Job, known: string | undefined): string[] {
+    const before = (wanted.id !== null && this.#before.get(wanted.id)) || [];
+    return [...(known ? [known] : []), ...before, ...(this.#query.overwrite ? [spot.file] : [])];
+  }
+
   /** Fetches one file; returns where it is, or undefined where it failed. */
   async #large(job: Job, twin: string | undefined): Promise<string | undefined> {
     const { target, wanted, spot } = job;
@@ -389,7 +422,8 @@ export class Get {
           ...spot,
           ...this.#options,
           manifest: own?.manifest,
-          seeds: [twin, own?.file, this.#query.overwrite ? spot.file : undefined].filter((s) => s !== undefined),
+          seeds: this.#seeds(job, twin ?? own?.file),
+          alike: async () => (this.#context.fetchedBefore ? this.#beside.of(spot.folder.path, size, spot.name) : []),
           timeout: this.#timeout,
           limiter: this.#limiter,
           signal: this.#signal,
@@ -415,7 +449,8 @@ export class Get {
       );
       const result = await fetch.run();
       const { file, id, mtime, hashes } = result;
-      await this.#context.landed?.({ file, size, mtime }, { id, hashes });
+      const isAside = this.#context.isAside(path, wanted.sources);
+      await this.#context.landed?.({ file, size, mtime }, { id, hashes }, isAside);
       this.#done(job, file, id, result.received, result.sources);
       return file;
     } catch (thrown) {

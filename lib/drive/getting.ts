@@ -16,6 +16,7 @@ import type { Link } from '../net/link.js';
 import type { Links } from '../net/links.js';
 import { isFile, type PeerOffer } from '../offer.js';
 import type { Catalogue } from '../share/catalogue.js';
+import type { Fetched } from '../share/fetched.js';
 import type { HashStore } from '../share/store.js';
 import { rememberWritten, type Written } from '../share/written.js';
 import { candidates, resolveWhat } from '../shelf/query.js';
@@ -62,6 +63,8 @@ export interface Parts {
   catalogue: Catalogue | undefined;
   /** Hashes remembered; a one-shot has none. */
   store: HashStore | undefined;
+  /** What was fetched before; undefined where there is no state folder. */
+  fetched: Fetched | undefined;
   /** Who holds parts of a content, where this peer is the registry. */
   registered(id: string): Holding[];
   /**
@@ -211,9 +214,15 @@ export class Getting implements GetContext {
     };
   }
 
-  async landed(written: Written, content: { id: string; hashes: Uint8Array }): Promise<void> {
-    const { store } = this.#parts;
+  async landed(written: Written, content: { id: string; hashes: Uint8Array }, aside: boolean): Promise<void> {
+    const { store, fetched } = this.#parts;
     if (store) await rememberWritten(store, written, content);
+    // A copy of it would be passed on as what it is a copy for.
+    if (!aside) await fetched?.add(content.id, written.file);
+  }
+
+  async fetchedBefore(ids: ReadonlySet<string>): Promise<Map<string, string[]>> {
+    return (await this.#parts.fetched?.find(ids)) ?? new Map();
   }
 
   own(id: string): { file: string; manifest: Uint8Array | undefined } | undefined {

@@ -9,9 +9,9 @@ import { Bits } from '../bits.js';
 import { type Code, HearsayError } from '../errors.js';
 import { blake3 } from '../hash.js';
 import type { PeerId } from '../ids.js';
-import { ASSEMBLY_MAX, CHUNKS_MAX, MET_MAX, SOURCES_MAX } from '../limits.js';
+import { ASSEMBLY_MAX, CHUNKS_MAX, MET_MAX, PROMISED_MAX, SOURCES_MAX } from '../limits.js';
 import type { Link } from '../net/link.js';
-import { copyChunks } from '../share/copy.js';
+import { copyAlike, copyChunks } from '../share/copy.js';
 import { Partial } from '../share/partial.js';
 import type { Folder } from '../share/place-folder.js';
 import { chunkCount, chunkLength, chunkSizeOf, contentId } from '../transfer/content.js';
@@ -25,6 +25,7 @@ import type { Limiter } from './limiter.js';
 import { ManifestPages } from './manifest.js';
 import type { Offered } from './offered.js';
 import { type Answer, errorOf } from './requests.js';
+import { Told } from './told.js';
 import { Turns } from './turns.js';
 
 export interface LargeJob {
@@ -43,6 +44,8 @@ export interface LargeJob {
   name: string;
   /** Files of this machine that may have some of its chunks: an older version, the same content under another name. */
   seeds: string[];
+  /** Files that may be anything, but are as long. */
+  alike?: () => Promise<string[]>;
   /** The manifest, where this peer has it already. */
   manifest: Uint8Array | undefined;
   overwrite: boolean;
@@ -81,9 +84,12 @@ interface Source {
   peer: PeerId;
   link: Link;
   number: number;
+  told: Told;
   /** Hashes as they come, page by page. */
   pages: ManifestPages;
   manifest: MessageOf<'M'> | undefined;
+  /** Chunks that it said to ask it for, before it was asked for any. */
+  promised: number[] | undefined;
   using: boolean;
   /** When it last gave something that was kept, or was asked first. */
   usefulAt: number;
@@ -165,9 +171,10 @@ export class LargeFetch {
 
   /** Fetches. @throws HearsayError; what was verified is kept on the disk for the next time */
   async run(): Promise<LargeResult> {
-    const { folder, name, path, size } = this.#job;
+    const { folder, name, path, size, seeds } = this.#job;
     const chunkSize = chunkSizeOf(size);
-    this.#partial = await Partial.open({ folder, name, path, size, id: this.#id, chunkSize });
+    const seed = seeds.length > 0 ? { seed: seeds[0] } : {};
+    this.#partial = await Partial.open({ folder, name, path, size, id: this.#id, chunkSize, ...seed });
     running++;
     try {
       await this.#chunks();
@@ -301,8 +308,13 @@ export class LargeFetch {
       peer: link.peer,
       link,
       number: 0,
+      told: new Told(
+        (done) => link.send({ type: 'A', number: source.number, done }),
+        (range) => link.send({ type: 'R', number: source.number, ...range }),
+      ),
       pages: new ManifestPages(chunkCount(this.#job.size)),
       manifest: undefined,
+      promised: undefined,
       using: false,
       usefulAt: performance.now(),
       ended: undefined,
@@ -311,6 +323,7 @@ export class LargeFetch {
       answer: (message) => this.#answer(source, message),
       closed: (why) => {
         source.ended?.(null);
+        source.told.drop();
         if (this.#sources.get(source.peer) !== source) return;
         this.#sources.delete(source.peer);
         this.#dispatch({ kind: 'source-gone', peer: source.peer });
@@ -341,6 +354,9 @@ export class LargeFetch {
         if (message.chunks.length === 0) this.#lastHeard = performance.now();
         this.#dispatch({ kind: 'source-has', peer: source.peer, chunks: message.chunks });
         return;
+      case 'g':
+        this.#guided(source, message);
+        return;
       case 'W':
         this.#others(message);
         return;
@@ -352,6 +368,12 @@ export class LargeFetch {
           this.#refused(source.peer, errorOf(message));
         }
     }
+  }
+
+  /** It gives others other chunks. */
+  #guided(source: Source, { chunks, free }: MessageOf<'g'>): void {
+    if (source.using) this.#dispatch({ kind: 'guided', peer: source.peer, chunks, free });
+    else source.promised = free ? undefined : [...(source.promised ?? []), ...chunks].slice(0, PROMISED_MAX);
   }
 
   /** Others receive the same: they may have chunks already. The smaller id dials, so that both do not. */
@@ -438,6 +460,12 @@ export class LargeFetch {
       if (this.#over || this.#partial.have.isFull) break;
       await copyChunks(seed, this.#partial, this.#hashes);
     }
+    // Where nothing of it is known to be here, what only looks like it is worth a glance.
+    const alike = this.#partial.have.count === 0 ? ((await this.#job.alike?.()) ?? []) : [];
+    for (const file of alike) {
+      if (this.#over || this.#partial.have.isFull) break;
+      await copyAlike(file, this.#partial, this.#hashes);
+    }
     if (this.#over || this.#download) return;
     const { have } = this.#partial;
     this.#lastArrival = performance.now();
@@ -454,6 +482,7 @@ export class LargeFetch {
         source: this.#asOffered(this.#id),
         manifest: this.#hashes,
         have: this.#download.chunks.have,
+        hasFellow: (peer, chunk) => this.#download?.hasPart(peer, chunk) ?? false,
       });
     }
     this.#tellProgress();
@@ -478,8 +507,9 @@ export class LargeFetch {
   #use(source: Source): void {
     if (source.using || !source.manifest) return;
     source.using = true;
+    const { peer, promised } = source;
     const { have } = source.manifest;
-    this.#dispatch({ kind: 'source', peer: source.peer, have: have.length > 0 ? have : undefined });
+    this.#dispatch({ kind: 'source', peer, have: have.length > 0 ? have : undefined, promised });
     this.#tellProgress();
   }
 
@@ -502,13 +532,16 @@ export class LargeFetch {
     switch (effect.kind) {
       case 'request':
         this.#asked(effect.peer, effect.count);
-        this.#send(effect.peer, (number) => ({ type: 'R', number, block: effect.block, count: effect.count }));
+        this.#sources.get(effect.peer)?.told.asked(effect.block, effect.count);
         return;
       case 'ack':
-        this.#send(effect.peer, (number) => ({ type: 'A', number, done: [effect.block] }));
+        this.#sources.get(effect.peer)?.told.arrived(effect.block);
         return;
       case 'bad':
         this.#send(effect.peer, (number) => ({ type: 'B', number, chunk: effect.chunk }));
+        return;
+      case 'spare':
+        this.#send(effect.peer, (number) => ({ type: 's', number, chunks: effect.chunks }));
         return;
       case 'keep':
         this.#keep(effect.block);
@@ -664,6 +697,7 @@ export class LargeFetch {
   #leave(source: Source, tell: boolean): void {
     if (this.#sources.get(source.peer) === source) this.#sources.delete(source.peer);
     this.#context.requests.close(source.link, source.number);
+    source.told.drop();
     if (tell) source.link.send({ type: 'X', number: source.number });
     if (source.using) this.#dispatch({ kind: 'source-gone', peer: source.peer });
     this.#tellProgress();
@@ -754,6 +788,7 @@ export class LargeFetch {
           source.ended = resolve;
           const timer = setTimeout(() => resolve(null), known ? LAST_WORD_MS : this.#job.timeout);
           this.#stops.push(() => clearTimeout(timer));
+          source.told.flush();
           source.link.send({ type: 'R', number: source.number, block: 0, count: 0 });
         }),
     );
@@ -787,7 +822,8 @@ export class LargeFetch {
 
   /** The last acknowledgement: it has arrived, and fits. */
   #thank(): void {
-    for (const { link, number } of this.#sources.values()) {
+    for (const { link, number, told } of this.#sources.values()) {
+      told.flush();
       link.send({ type: 'A', number, done: [] });
       this.#context.requests.close(link, number);
     }
@@ -799,7 +835,8 @@ export class LargeFetch {
     this.#alarm.stop();
     this.#leaves.end();
     for (const stop of this.#stops) stop();
-    for (const { link, number } of this.#sources.values()) {
+    for (const { link, number, told } of this.#sources.values()) {
+      told.drop();
       this.#context.requests.close(link, number);
       link.send({ type: 'X', number });
     }

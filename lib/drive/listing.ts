@@ -6,8 +6,8 @@ import { byPath } from '../names.js';
 import { isFile, type Offer, type PeerOffer } from '../offer.js';
 import { folded } from '../shelf/folded.js';
 import { type Found, merged } from '../shelf/merged.js';
-import { patternMatcher, rows, wordMatcher } from '../shelf/query.js';
-import { rankOf } from '../shelf/rank.js';
+import { patternMatcher, rowOf, rows, wordMatcher } from '../shelf/query.js';
+import { rankIn, rankOf } from '../shelf/rank.js';
 import type { Rows } from '../shelf/rows.js';
 import { EVERYTHING, scan, wantedPattern, wantedWords } from '../shelf/scan.js';
 import { ASK, type Question } from './asker.js';
@@ -83,7 +83,12 @@ export function* listing(
     if (++looked % ROWS === 0) yield undefined;
     if (isFile(offer) && (!from || from.has(offer.peer)) && fits(offer)) others.push(offer);
   }
-  const name = (peer: PeerId) => nameOf(peer).name;
+  const names = new Map<PeerId, string>();
+  const name = (peer: PeerId) => {
+    const known = names.get(peer) ?? nameOf(peer).name;
+    names.set(peer, known);
+    return known;
+  };
   if (words !== undefined) {
     const { offers, more } = yield* best(parts, others, words, most);
     yield* inRows(offers, name, more);
@@ -99,7 +104,8 @@ function* inRows(
   let files: FileRow[] = [];
   let same: PeerOffer[] = [];
   const close = () => {
-    if (same.length > 0) for (const row of rows(same, name)) files.push(row);
+    if (same.length === 1) files.push(rowOf(same[0], name));
+    else for (const row of rows(same, name)) files.push(row);
     same = [];
   };
   for (const offer of offers) {
@@ -117,10 +123,27 @@ function* inRows(
   if (files.length > 0 || more > 0) yield { files, more };
 }
 
-interface Hit {
-  rank: number;
-  path: string;
-  offer(): PeerOffer;
+/** What is found: its path is made when it decides or is told. */
+class Hit {
+  readonly rank: number;
+  readonly #path: () => string;
+  readonly #offer: (path: string) => PeerOffer;
+  #made: string | undefined;
+
+  constructor(rank: number, path: () => string, offer: (path: string) => PeerOffer) {
+    this.rank = rank;
+    this.#path = path;
+    this.#offer = offer;
+  }
+
+  get path(): string {
+    this.#made ??= this.#path();
+    return this.#made;
+  }
+
+  offer(): PeerOffer {
+    return this.#offer(this.path);
+  }
 }
 
 /** The best hits, the best first. */
@@ -139,25 +162,33 @@ function* best(
     hits = hits.slice(0, most);
     if (hits.length === most) worst = hits[most - 1].rank;
   };
-  const add = (path: string, offer: () => PeerOffer) => {
+  const add = (rank: number, path: () => string, offer: (path: string) => PeerOffer) => {
     count++;
-    const rank = rankOf(path, plain);
     if (rank > worst) return;
-    hits.push({ rank, path, offer });
+    hits.push(new Hit(rank, path, offer));
     if (hits.length >= 2 * most) cut();
   };
   for (const { peer, rows: of, found } of parts) {
     for (const row of found) {
-      add(of.path(row), () => of.offer(row, peer));
+      const rank = rankIn(of.plainFolders[of.folder[row]], of.plainName(row), of.pathLength(row), plain);
+      add(
+        rank,
+        () => of.path(row),
+        (path) => of.offer(row, peer, path),
+      );
       if (count % RANKED === 0) yield undefined;
     }
   }
   for (const offer of others) {
-    add(offer.path, () => offer);
+    add(
+      rankOf(offer.path, plain),
+      () => offer.path,
+      () => offer,
+    );
     if (count % RANKED === 0) yield undefined;
   }
   cut();
-  return { offers: hits.map(({ offer }) => offer()), more: count - hits.length };
+  return { offers: hits.map((hit) => hit.offer()), more: count - hits.length };
 }
 
 /**

@@ -91,11 +91,11 @@ export class LocalShelf implements Shelf {
     return { source, manifest: catalogue.manifest(entry.path), have: undefined, aside, ...circled };
   }
 
-  async readSmall(id: string | null, path: string, peer: PeerId): Promise<Small> {
+  async readSmall(id: string | null, path: string, peer: PeerId, into?: Buffer): Promise<Small> {
     const catalogue = this.#open(path);
     const here = this.#entry(catalogue, id, path, peer);
     if (here.size > SMALL_MAX) throw new HearsayError('changed', `${path} is larger than it was`);
-    const { data, id: is, entry } = catalogue.readSmall(here.path);
+    const { data, id: is, entry } = catalogue.readSmall(here.path, into);
     return { path: here.path, data, id: is, mtime: entry.mtime, executable: entry.executable };
   }
 

@@ -25,6 +25,8 @@ export interface Found {
   manifest: Uint8Array | undefined;
   /** Chunks that are here, or undefined for all. */
   have: Bits | undefined;
+  /** Of what is being received: whether another who receives it has told of a chunk. */
+  hasFellow?: (peer: PeerId, chunk: number) => boolean;
   /** Whether it is for some only, so that nobody is told who else receives it. */
   aside?: boolean;
   /** Where those who may have it are all meant to receive it: the one name under which they are told of each other. */
@@ -45,8 +47,8 @@ export interface Small {
 export interface Shelf {
   /** @throws HearsayError `not-found`, `changed`, `not-readable` */
   open(id: string | null, path: string, peer: PeerId): Promise<Found>;
-  /** A small file whole. @throws as `open` */
-  readSmall(id: string | null, path: string, peer: PeerId): Promise<Small>;
+  /** A small file whole. @param into where its bytes may be put, at the beginning, where there is room @throws as `open` */
+  readSmall(id: string | null, path: string, peer: PeerId, into?: Buffer): Promise<Small>;
   /** A receiver says that a chunk does not fit: whether the file is still what was offered. */
   recheck(path: string): Promise<'same' | 'changed' | 'gone'>;
   /** The content id, hashed first where it is not known. */

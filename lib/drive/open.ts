@@ -3,6 +3,7 @@ import { type GroupKeys, openGroup, privateGroup } from '../net/group-keys.js';
 import { type Identity, identityOf, newPrivateKey } from '../net/keys.js';
 import { Catalogue, type CatalogueOptions } from '../share/catalogue.js';
 import type { ShareSpec } from '../share/entry.js';
+import type { Fetched } from '../share/fetched.js';
 import type { KeptTargets } from '../share/kept-jobs.js';
 import { Known, type Tie } from '../share/known.js';
 import { resolveShares } from '../share/resolve.js';
@@ -27,6 +28,8 @@ export interface Opened {
   catalogue:
     | ((handlers: Pick<CatalogueOptions, 'onChanges' | 'onHashed' | 'onWarning' | 'onAway'>) => Catalogue)
     | undefined;
+  /** What was fetched to this machine before; undefined where there is no state folder to be had. */
+  fetched: Fetched | undefined;
   /** What is shared at the start. */
   gathered: Gathered;
   /** Keeps what was added to it. */
@@ -125,6 +128,7 @@ export async function open({ passive, state: path, share, sharesGiven, rescan, s
       epoch,
       saveEpoch: (higher) => state.saveEpoch(higher),
       store,
+      fetched: state.fetched(),
       gathered,
       saveShares: (added) => state.saveShares(added),
       jobs,
@@ -178,6 +182,7 @@ async function oneShot(path: string, secret: GivenSecret | undefined): Promise<O
     warnings,
     known: (onWarning) => new Known({ ties, save: async (all) => kept?.saveKnown(all), onWarning }),
     remembered: { peers, save: async (all) => kept?.saveRemembered(all) },
+    fetched: kept?.fetched(),
     ...rest,
   };
 }

@@ -13,7 +13,7 @@ import type { Message } from '../wire/table.js';
 /** Messages that answer a request of ours. */
 export type Answer = Extract<
   Message,
-  { number: number; type: 'D' | 'r' | 'I' | 'M' | 'T' | 'E' | 'U' | 'K' | 'W' | 'Z' | 'f' | 'v' }
+  { number: number; type: 'D' | 'r' | 'I' | 'M' | 'T' | 'E' | 'U' | 'K' | 'g' | 'W' | 'Z' | 'f' | 'v' }
 >;
 
 export interface Handler {

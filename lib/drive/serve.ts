@@ -7,11 +7,13 @@
  * arrives.
  */
 import type { TransferRow } from '../api.js';
+import { CHUNK_BUFFERS } from '../buffers.js';
 import { asHearsayError, HearsayError } from '../errors.js';
 import { blake3 } from '../hash.js';
 import { Latest } from '../latest.js';
 import {
   BLOCK,
+  CACHE_BYTES,
   ITEMS_QUEUED_MAX,
   LOOKED_MAX,
   MANIFEST_PAGE,
@@ -24,6 +26,8 @@ import { chunkCount, chunkLength, chunkSizeOf } from '../transfer/content.js';
 import { SMALL_WEIGHT, Upload } from '../transfer/upload.js';
 import type { Message, MessageOf } from '../wire/table.js';
 import { ChunkCache, type HeldChunk } from './cache.js';
+import { Gate } from './gate.js';
+import { type Guided, Guides } from './guides.js';
 import { Limiter } from './limiter.js';
 import type { Found, Shelf } from './offered.js';
 import { Outlet } from './outlet.js';
@@ -31,7 +35,7 @@ import { Rate } from './rate.js';
 import { Swarms } from './swarm.js';
 
 /** Requests that this side answers. */
-export type Asked = Extract<Message, { type: 'G' | 'R' | 'A' | 'B' | 'X' | 'S' }>;
+export type Asked = Extract<Message, { type: 'G' | 'R' | 'A' | 'B' | 's' | 'X' | 'S' }>;
 
 export interface ServeEvents {
   begun(link: Link, path: string): void;
@@ -55,6 +59,8 @@ interface Transfer {
   acked: number;
   rate: Rate;
   leave: (() => void) | undefined;
+  /** Where it is guided to what others do not get of us. */
+  guided: Guided | undefined;
   /** Hashes of chunks served before there is an id. */
   hashes: Map<number, Buffer>;
 }
@@ -102,6 +108,8 @@ export class Server {
   readonly #clients = new Map<Link, Client>();
   readonly #cache = new ChunkCache();
   readonly #swarms = new Swarms();
+  readonly #gate = new Gate<Client>();
+  readonly #guides = new Guides(Math.random);
   /** When a file was last looked at again, by its path. */
   readonly #looked = new Latest<string, number>(LOOKED_MAX);
   /** Keys of the cache, by content id or by path and time. */
@@ -120,14 +128,17 @@ export class Server {
   }
 
   /**
-   * A file that is being received here has these chunks now: whoever fetches it from here is told.
+   * A file that is being received here has these chunks now: whoever fetches it from here is told, but for those who have them.
    * @param circle of one that is received for some only
    */
   tellHave(id: string, chunks: number[], circle?: string): void {
     for (const { link, transfers } of this.#clients.values()) {
       for (const t of transfers.values()) {
         if (t.kind !== 'file' || !t.found.have || t.found.source.id !== id || t.found.circle !== circle) continue;
-        link.send({ type: 'K', number: t.number, chunks });
+        const { hasFellow } = t.found;
+        // Who told of a chunk itself has no use for the news: half of them are saved.
+        const news = hasFellow ? chunks.filter((chunk) => !hasFellow(link.peer, chunk)) : chunks;
+        if (news.length > 0) link.send({ type: 'K', number: t.number, chunks: news });
       }
     }
   }
@@ -187,6 +198,9 @@ export class Server {
       case 'B':
         this.#bad(client, message).catch((thrown) => this.#refuse(link, message.number, thrown));
         break;
+      case 's':
+        this.#spare(client, message);
+        break;
       case 'X':
         client.opening.delete(message.number);
         this.#end(client, message.number, 'the other side stopped it');
@@ -200,6 +214,7 @@ export class Server {
     for (const number of [...client.transfers.keys()]) this.#end(client, number, why.message);
     clearTimeout(client.timer);
     client.outlet.end();
+    this.#gate.end(client);
     this.#clients.delete(link);
   }
 
@@ -219,6 +234,7 @@ export class Server {
   stop(): void {
     for (const client of this.#clients.values()) clearTimeout(client.timer);
     this.#swarms.stop();
+    this.#gate.stop();
   }
 
   #refuse(link: Link, number: number, thrown: unknown): void {
@@ -275,10 +291,16 @@ export class Server {
       acked: 0,
       rate: new Rate(),
       leave: undefined,
+      guided: undefined,
       hashes: new Map(),
     });
-    await this.#describe(client, number, { manifest, ...found }, first);
     const swarm = swarmOf(found);
+    const transfer = client.transfers.get(number);
+    // What it is to ask for it knows before it can ask.
+    if (manifest && swarm && !found.have && transfer?.kind === 'file') {
+      transfer.guided = this.#guides.join(swarm, source.size, link, number);
+    }
+    await this.#describe(client, number, { manifest, ...found }, first);
     if (manifest && swarm && client.transfers.has(number)) this.#swarms.tell(swarm, link, number);
   }
 
@@ -357,6 +379,8 @@ export class Server {
       number,
       Array.from({ length: count }, (_, i) => block + i),
     );
+    const { guided, perChunk } = transfer;
+    guided?.asked(Math.floor(block / perChunk), Math.floor((block + count - 1) / perChunk));
     this.#pump(client);
   }
 
@@ -371,7 +395,8 @@ export class Server {
     if (!transfer) return;
     const now = performance.now();
     // What was not sent, or was acknowledged before, counts for nothing.
-    const fresh = [...new Set(done)].filter((index) => client.upload.isUnacked(number, index));
+    const isFile = transfer.kind === 'file';
+    const fresh = isFile ? [...new Set(done)].filter((index) => client.upload.isUnacked(number, index)) : [];
     client.upload.acked(number, done, now);
     if (transfer.kind === 'file') {
       if (done.length === 0) {
@@ -382,8 +407,14 @@ export class Server {
         (sum, b) => sum + Math.max(0, Math.min(BLOCK, transfer.found.source.size - b * BLOCK)),
         0,
       );
+      this.#gate.acked(client, fresh.length);
       transfer.acked = Math.min(transfer.found.source.size, transfer.acked + bytes);
       transfer.rate.add(bytes, now);
+      const { guided, perChunk, blocks } = transfer;
+      // The last block of a chunk is asked for last.
+      for (const b of guided ? fresh : []) {
+        if (b === blocks - 1 || b % perChunk === perChunk - 1) guided?.arrived(Math.floor(b / perChunk));
+      }
     } else {
       for (const place of done) {
         const sent = transfer.sent.get(place);
@@ -394,6 +425,11 @@ export class Server {
       if (done.length === 0) this.#end(client, number, undefined);
     }
     this.#pump(client);
+  }
+
+  #spare(client: Client, { number, chunks }: MessageOf<'s'>): void {
+    const transfer = client.transfers.get(number);
+    if (transfer?.kind === 'file') transfer.guided?.spare(chunks);
   }
 
   /** A chunk did not fit at the receiver: look again whether the file is what we say it is. */
@@ -454,6 +490,7 @@ export class Server {
     }
     if (transfer?.kind !== 'file') return;
     transfer.leave?.();
+    transfer.guided?.leave();
     const slot = this.#keys.get(transfer.keyName);
     if (slot && --slot.users === 0) {
       this.#keys.delete(transfer.keyName);
@@ -483,9 +520,12 @@ export class Server {
     for (let turn = 1; link.open && upload.ready; turn++) {
       await link.whenWritable();
       if (!outlet.isFree) await outlet.pass(this.#ahead(client));
+      const isBlock = client.transfers.get(upload.peek()?.number ?? 0)?.kind === 'file';
+      if (isBlock) await this.#gate.pass(client);
       const item = link.open ? upload.next(performance.now()) : undefined;
       const transfer = item && client.transfers.get(item.number);
       outlet.settle(transfer ? await this.#sendItem(client, transfer, item.index) : 0);
+      if (isBlock && transfer?.kind !== 'file') this.#gate.giveBack(client);
       if (!item) break;
       // Other links and timers have their turn although reading from the cache never waits.
       if (turn % 4 === 0 || transfer?.kind === 'small') await new Promise((resolve) => setImmediate(resolve));
@@ -549,7 +589,9 @@ export class Server {
     }
     let part = data.subarray(at, Math.min(at + BLOCK, data.length));
     const { length } = part;
-    const isCopied = data.length > 4 * BLOCK && client.link.queued > BEHIND_BYTES;
+    // A crowd that does not read would hold a chunk for each block.
+    const isBehind = client.link.queued > BEHIND_BYTES || this.#cache.away > CACHE_BYTES;
+    const isCopied = data.length > 4 * BLOCK && isBehind;
     if (isCopied) {
       part = Buffer.from(part);
       held.release();
@@ -562,30 +604,50 @@ export class Server {
     return length;
   }
 
-  /** One frame with as many of the files asked for as fit. @returns bytes of theirs */
+  /** One frame with as many of the files asked for as fit, or two where the last does not. @returns bytes of theirs */
   async #sendSmall(client: Client, batch: Batch, place: number): Promise<number> {
-    const files: MessageOf<'U'>['files'] = [];
-    const parts: Buffer[] = [];
+    const { link, upload } = client;
+    let buffer = CHUNK_BUFFERS.take(BLOCK);
+    let files: MessageOf<'U'>['files'] = [];
+    let filled = 0;
     let bytes = 0;
-    for (let next: number | undefined = place; next !== undefined; ) {
-      const { id, path } = batch.files[next];
-      try {
-        const small = await this.#shelf.readSmall(id, path, client.link.peer);
-        files.push({ place: next, code: '', size: small.data.length, ...pick(small) });
-        parts.push(small.data);
-        bytes += small.data.length;
-        batch.sent.set(next, { path: small.path, size: small.data.length });
-      } catch (thrown) {
-        const { code } = asHearsayError(thrown, 'not-readable');
-        files.push({ place: next, code, id: null, size: 0, mtime: 0, executable: false });
+    const send = () => {
+      const data = buffer.subarray(0, filled);
+      // A buffer that is mostly empty is not kept while it waits for a slow reader.
+      if (filled < BLOCK / 2) link.send({ type: 'U', number: batch.number, files, data: Buffer.from(data) });
+      else {
+        const lent = buffer;
+        buffer = CHUNK_BUFFERS.take(BLOCK);
+        link.send({ type: 'U', number: batch.number, files, data }, () => CHUNK_BUFFERS.give(lent));
       }
-      next = undefined;
-      // A file's size is known only when it is read, so the frame is closed while the largest still fits.
-      if (bytes <= FRAME_FILL && files.length < SMALL_BATCH_MAX) {
-        next = client.upload.nextOf(batch.number, performance.now())?.index;
+      files = [];
+      filled = 0;
+    };
+    try {
+      for (let next: number | undefined = place; next !== undefined; ) {
+        const { id, path } = batch.files[next];
+        try {
+          const small = await this.#shelf.readSmall(id, path, link.peer, buffer.subarray(filled));
+          const { length } = small.data;
+          const isIn = small.data.buffer === buffer.buffer;
+          if (!isIn && filled + length > BLOCK) send();
+          if (!isIn) small.data.copy(buffer, filled);
+          files.push({ place: next, code: '', size: length, ...pick(small) });
+          filled += length;
+          bytes += length;
+          batch.sent.set(next, { path: small.path, size: length });
+        } catch (thrown) {
+          const { code } = asHearsayError(thrown, 'not-readable');
+          files.push({ place: next, code, id: null, size: 0, mtime: 0, executable: false });
+        }
+        // Until it is nearly full: a file's size is known only when it is read.
+        const isOpen = bytes < FRAME_FILL && files.length < SMALL_BATCH_MAX;
+        next = isOpen ? upload.nextOf(batch.number, performance.now())?.index : undefined;
       }
+      send();
+    } finally {
+      CHUNK_BUFFERS.give(buffer);
     }
-    client.link.send({ type: 'U', number: batch.number, files, data: Buffer.concat(parts) });
     return bytes;
   }
 
@@ -615,8 +677,8 @@ function swarmOf({ source, aside, circle }: Omit<Found, 'manifest'>): string | u
 }
 
 const NONE = Buffer.alloc(0);
-/** Bytes in a bundle beyond which no further file joins: one more of the largest still fits in a frame. */
-const FRAME_FILL = 56 << 10;
+/** Bytes in a bundle beyond which no further file joins: one more of a usual size still fits in a block. */
+const FRAME_FILL = BLOCK - (16 << 10);
 
 /** Tells the other side that what it asked for comes, and is held up here: it is no silence. */
 function sayHeldUp(link: Link, upload: Upload): void {

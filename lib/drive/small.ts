@@ -8,11 +8,11 @@
 import type { PeerName } from '../api.js';
 import { asHearsayError, type Code, HearsayError, saidCode } from '../errors.js';
 import type { PeerId } from '../ids.js';
-import { SMALL_MAX, SOURCES_MAX, UNWRITTEN_MAX } from '../limits.js';
+import { SOURCES_MAX, UNWRITTEN_MAX } from '../limits.js';
 import type { Link } from '../net/link.js';
-import { type SmallFile, writeSmallBatch } from '../share/partial-small.js';
+import type { Arrival, Outcome } from '../share/partial-small.js';
+import { SmallWriter } from '../share/small-writer.js';
 import { Batch, type BatchEffect, type BatchEvent } from '../transfer/batch.js';
-import { idOfSmall } from '../transfer/content.js';
 import type { MessageOf } from '../wire/table.js';
 import { Alarm } from './alarm.js';
 import type { FetchContext } from './context.js';
@@ -32,8 +32,8 @@ export interface SmallJob {
 
 export interface SmallEvents {
   /** Where a file is to land; called when its bytes are here. @throws HearsayError that fails this file */
-  place(job: number): Promise<Omit<SmallFile, 'data' | 'mtime' | 'executable'>>;
-  done(job: number, file: string, size: number, id: string, received: number, source: PeerName): void;
+  place(job: number): Pick<Arrival, 'folder' | 'name' | 'overwrite' | 'sync'>;
+  done(job: number, size: number, id: string, received: number, source: PeerName): void;
   failed(job: number, error: HearsayError): void;
   dropped(source: PeerName, code: Code, message: string): void;
 }
@@ -89,8 +89,10 @@ export class SmallFetch {
   #lastHeard = 0;
   #over = false;
   #settle!: { resolve(): void; reject(error: HearsayError): void };
-  /** Bundles are written in the order of their coming. */
-  #writing: Promise<void> = Promise.resolve();
+  readonly #writer: SmallWriter;
+  /** Files that are being written, and all that is. */
+  readonly #written = new Set<number>();
+  #writing: Promise<unknown> = Promise.resolve();
   /** Bytes that wait to be written. */
   #unwritten = 0;
 
@@ -107,6 +109,7 @@ export class SmallFetch {
     this.#signal = options.signal;
     const limiters = [...(options.limiter ? [options.limiter] : []), context.limiter];
     this.#leaves = new Leaves(limiters, () => this.#dispatch({ kind: 'timer' }));
+    this.#writer = new SmallWriter(jobs.length);
     this.#batch = new Batch(
       jobs.map(({ size, sources }) => ({ size, peers: sources })),
       this.#leaves,
@@ -140,6 +143,7 @@ export class SmallFetch {
       this.#over = true;
       // What is being written is finished, and told of.
       await this.#writing;
+      await this.#writer.end();
       this.#alarm.stop();
       this.#leaves.end();
       for (const stop of this.#stops) stop();
@@ -329,15 +333,20 @@ export class SmallFetch {
     source.usefulAt = performance.now();
     this.#lastArrival = source.usefulAt;
     for (const place of fresh) request.writing.add(place);
-    // The frame's bytes are lent, and the disk takes its time.
-    const data = Buffer.from(message.data);
+    // What comes a second time while it is written waits for that: should it fail, this one counts.
+    const again = came.some((file) => this.#written.has(file));
+    const take = (data: Uint8Array) => this.#bundle(source, number, request, message.files, fresh, data);
+    const kept = again ? Buffer.from(message.data) : undefined;
+    const work = kept ? this.#writing.then(() => take(kept)) : take(message.data);
+    this.#writing = Promise.all([
+      this.#writing,
+      work
+        .catch((thrown) => this.#settle.reject(asHearsayError(thrown)))
+        .finally(() => {
+          this.#unwritten -= length;
+        }),
+    ]);
     this.#unwritten += length;
-    this.#writing = this.#writing
-      .then(() => this.#bundle(source, number, request, message.files, fresh, data))
-      .catch((thrown) => this.#settle.reject(asHearsayError(thrown)))
-      .finally(() => {
-        this.#unwritten -= length;
-      });
   }
 
   #isFresh(source: Source, request: Request, place: number): boolean {
@@ -370,57 +379,73 @@ export class SmallFetch {
     this.#dispatch({ kind: 'settled', file, peer, code: error.code });
   }
 
+  /** Writes what came of a request. @param data lent: copied before this returns */
   async #bundle(
     source: Source,
     number: number,
     request: Request,
     entries: Entry[],
     fresh: ReadonlySet<number>,
-    data: Buffer,
+    data: Uint8Array,
   ): Promise<void> {
     if (this.#over) return;
     let at = 0;
-    const ready: { file: number; id: string; write: SmallFile }[] = [];
+    // Of one that is there twice the first counts.
+    const left = new Set(fresh);
+    const files: number[] = [];
+    const arrivals: Arrival[] = [];
     for (const entry of entries) {
       const file = request.files[entry.place];
       const part = data.subarray(at, at + entry.size);
       at += entry.size;
-      if (!fresh.has(entry.place) || !this.#batch.expects(file, source.peer)) continue;
-      const job = this.#jobs[file];
-      if (entry.code !== '') {
-        const code = saidCode(entry.code);
-        this.#failed(file, source.peer, new HearsayError(code, `${job.path}: ${code} at its source`));
-        continue;
-      }
-      if (job.exact && entry.size !== job.size) {
-        const why = `${job.path} has ${entry.size} bytes, and was said to have ${job.size}`;
-        this.#failed(file, source.peer, new HearsayError('changed', why));
-        continue;
-      }
-      const id = idOfSmall(part);
-      if (part.length !== entry.size || part.length > SMALL_MAX || id !== (job.id ?? entry.id)) {
-        this.#failed(file, source.peer, new HearsayError('wrong-content', `${job.path} does not fit its content id`));
-        continue;
-      }
+      if (!left.delete(entry.place) || !this.#batch.expects(file, source.peer)) continue;
       try {
-        const spot = await this.#events.place(file);
-        ready.push({ file, id, write: { ...spot, data: part, mtime: entry.mtime, executable: entry.executable } });
+        arrivals.push(this.#arrival(file, entry, part));
+        files.push(file);
       } catch (thrown) {
         this.#failed(file, source.peer, asHearsayError(thrown));
       }
     }
-    const results = await writeSmallBatch(ready.map(({ write }) => write));
-    // A file given to two sources may have come from both; the first counts.
-    for (const [i, result] of results.entries()) {
-      const { file, id, write } = ready[i];
-      if (result instanceof HearsayError) {
-        this.#failed(file, source.peer, result);
+    for (const file of files) this.#written.add(file);
+    let outcomes: Outcome[];
+    try {
+      outcomes = await this.#writer.write(arrivals);
+    } finally {
+      for (const file of files) this.#written.delete(file);
+    }
+    const from = this.#context.nameOf(source.peer);
+    const here: number[] = [];
+    for (const [i, file] of files.entries()) {
+      const { id, data } = arrivals[i];
+      const error = outcomes[i];
+      if (error) {
+        const why =
+          error.code === 'wrong-content' ? `${this.#jobs[file].path} does not fit its content id` : error.message;
+        this.#failed(file, source.peer, new HearsayError(error.code, why));
         continue;
       }
-      const size = write.data.length;
-      this.#events.done(file, result, size, id, size, this.#context.nameOf(source.peer));
-      this.#dispatch({ kind: 'settled', file, peer: source.peer, code: undefined });
+      this.#events.done(file, data.length, id, data.length, from);
+      here.push(file);
     }
+    if (here.length > 0) this.#dispatch({ kind: 'came', files: here, peer: source.peer });
     this.#done(source, number, request, [...fresh]);
+  }
+
+  /** What a file is to be, and where. @throws HearsayError why it cannot be written, or is not what was asked for */
+  #arrival(file: number, { code, id, size, mtime, executable }: Entry, data: Uint8Array): Arrival {
+    const job = this.#jobs[file];
+    if (code !== '') {
+      const why = saidCode(code);
+      throw new HearsayError(why, `${job.path}: ${why} at its source`);
+    }
+    if (job.exact && size !== job.size) {
+      throw new HearsayError('changed', `${job.path} has ${size} bytes, and was said to have ${job.size}`);
+    }
+    const wanted = job.id ?? id;
+    if (data.length !== size || wanted === null) {
+      throw new HearsayError('wrong-content', `${job.path} does not fit its content id`);
+    }
+    const { folder, name, overwrite, sync } = this.#events.place(file);
+    return { folder, name, overwrite, sync, id: wanted, data, mtime, executable };
   }
 }

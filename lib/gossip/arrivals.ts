@@ -12,7 +12,7 @@ import type { Proof } from '../shelf/shelf.js';
 import type { Stage } from '../shelf/stage.js';
 import type { Applied } from '../shelf/staging.js';
 import { EMPTY_ROOT } from '../shelf/tree.js';
-import { type Head, readHead } from '../wire/head.js';
+import type { Head } from '../wire/head.js';
 import type { Circle } from './circle.js';
 import type { Context } from './context.js';
 import type { Heads } from './heads.js';
@@ -86,13 +86,9 @@ export class Arrivals {
   /** Its head: checked, or the one of the same state that was checked before. */
   #check(member: Member, { from, proof }: Arrival): { head: Head; proof: Proof } | undefined {
     const { head: known } = member;
-    let said: Head | undefined;
-    try {
-      said = readHead(proof.head);
-    } catch {
-      return undefined;
-    }
-    if (said.id !== member.id) return undefined;
+    if (proof.head === member.proof.head) return { head: known, proof: member.proof };
+    const said = this.#heads.peek(proof);
+    if (said?.id !== member.id) return undefined;
     const isSame = said.epoch === known.epoch && said.version === known.version;
     if (isSame) return { head: known, proof: member.proof };
     const head = this.#heads.check(proof, { kind: 'link', peer: from });

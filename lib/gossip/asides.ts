@@ -206,7 +206,7 @@ export class Asides {
   #show(shelf: Shelf, changes: Iterable<Change>, member?: Member, isCompared = false): void {
     if (member && member.state !== 'live') return;
     this.#circle.index.show(shelf, true);
-    this.#circle.report(changes, isCompared ? member?.id : undefined);
+    this.#circle.report(member?.id ?? this.#context.settings.id, changes, isCompared ? member?.id : undefined);
   }
 }
 

@@ -55,7 +55,7 @@ export class Asks {
     const isLive = member.state === 'live';
     if (!isLive) member.knockedAt = now;
     const place = formatEndpoint(from);
-    const asked = member.asked.get(place);
+    const asked = member.asked?.get(place);
     if (asked) {
       if (asked.tries > 0) this.#ask(member, from);
       return;
@@ -75,14 +75,14 @@ export class Asks {
   due(id: PeerId): void {
     const member = this.#circle.get(id);
     if (!member || member.state === 'live') return;
-    for (const { to, tries } of [...member.asked.values()]) if (tries < ASKS_BY_TIMER) this.#ask(member, to);
+    for (const { to, tries } of [...(member.asked?.values() ?? [])]) if (tries < ASKS_BY_TIMER) this.#ask(member, to);
   }
 
   /** Asks for an answer from an address, not too often. */
   #ask(member: Member, to: Address): void {
     const { now } = this.#context;
     const place = formatEndpoint(to);
-    const asked = member.asked.get(place) ?? { to, at: Number.NEGATIVE_INFINITY, tries: 0 };
+    const asked = member.asked?.get(place) ?? { to, at: Number.NEGATIVE_INFINITY, tries: 0 };
     if (asked.tries > 0 && now - asked.at < backoff(asked.tries - 1, ASK_FIRST, ASK_MOST)) return;
     if (!this.#ofPeer.take(member.id, now) || !this.#all.take(to.host, now)) return;
     this.#note(member, place, asked);
@@ -95,6 +95,7 @@ export class Asks {
   }
 
   #note(member: Member, place: string, asked: { to: Address; at: Millis; tries: number }): void {
+    member.asked ??= new Map();
     member.asked.delete(place);
     member.asked.set(place, asked);
     if (member.asked.size > ADDRESSES_MAX) member.asked.delete(member.asked.keys().next().value!);

@@ -29,6 +29,8 @@ import { crowded, heaviest } from './room.js';
 /** What is kept of a peer that is gone, or never came, is forgotten after this: a laptop that was closed for the night is back by then. */
 const GONE_KEPT: Millis = 24 * 3_600_000;
 const CANDIDATE_KEPT: Millis = 60_000;
+/** Who has a low id is looked up anew after so long at the latest. */
+const LOW_KEPT: Millis = 1000;
 export const SWEEP: Millis = 30_000;
 /** Bytes of the headers of a datagram. */
 const UDP = 28;
@@ -70,6 +72,11 @@ export class Circle {
   #goneLoad = 0;
   /** Bytes of a heartbeat of each live peer, in all. */
   #weight = 0;
+  /** How many live peers have a lower id than mine. */
+  #lower = 0;
+  /** LEADERS of those who are not live and were heard lately have an id up to this; looked up at this time. */
+  #lowUpTo: PeerId | undefined;
+  #lowAt: Millis = Number.NEGATIVE_INFINITY;
   /** The longest interval that a peer may still go by, and when that was so. */
   #widest: Millis = 0;
   #widestAt: Millis = Number.NEGATIVE_INFINITY;
@@ -141,9 +148,7 @@ export class Circle {
 
   /** Whether so few are live with a lower id that mine is one of those that all go by. */
   get isLeading(): boolean {
-    let lower = 0;
-    for (const { id } of this.#live) if (id < this.#context.settings.id && ++lower >= LEADERS) return false;
-    return true;
+    return this.#lower < LEADERS;
   }
 
   /**
@@ -183,6 +188,8 @@ export class Circle {
     this.#candidates.delete(member);
     this.#gone.delete(member);
     this.#live.add(member);
+    if (member.id < this.#context.settings.id) this.#lower++;
+    this.#noLonger(member);
     member.state = 'live';
     this.#weigh(member);
     // An answer or a handshake of the epoch that it left: the goodbye was of another run, or came late.
@@ -193,11 +200,11 @@ export class Circle {
     if (member.shelf) {
       this.index.show(member.shelf);
       this.#reports.news({ kind: 'shelf', peer: member.id, after: member.shelf, aside: member.aside?.shelf });
-      this.report(difference(undefined, member.shelf));
+      this.#reports.add(member.id, difference(undefined, member.shelf), { arrival: member.shelf });
     }
     if (member.aside) {
       this.index.show(member.aside.shelf, true);
-      this.report(difference(undefined, member.aside.shelf));
+      this.report(member.id, difference(undefined, member.aside.shelf));
     }
     this.expireIn(member, this.silenceOf(member));
     return true;
@@ -227,9 +234,10 @@ export class Circle {
     // From now on only the answer to a new nonce brings it back: what is still under way does not.
     member.mark = this.#context.nonces.mark;
     member.leftEpoch = Math.max(member.leftEpoch, leftEpoch);
-    member.asked.clear();
+    member.asked = undefined;
     if (member.state !== 'live') return;
     this.#live.delete(member);
+    if (member.id < this.#context.settings.id) this.#lower--;
     this.#weight -= member.weight;
     member.weight = 0;
     this.#clear(member);
@@ -257,7 +265,8 @@ export class Circle {
     const isCompared = !isFirst && shelf !== before;
     this.index.show(shelf);
     if (isFirst) this.#reports.news({ kind: 'shelf', peer: member.id, after: shelf });
-    this.#reports.add(changes, isCompared ? member.id : undefined);
+    const more = isCompared ? { fragile: member.id } : isFirst ? { arrival: shelf } : {};
+    this.#reports.add(member.id, changes, more);
   }
 
   /** Forgets what a peer told aside. */
@@ -270,12 +279,12 @@ export class Circle {
   #goes({ id, shelf, aside }: Member): void {
     if (!shelf) return;
     this.#reports.news({ kind: 'shelf', peer: id, before: shelf, aside: aside?.shelf });
-    this.report(departure(shelf));
+    this.#reports.went(id, shelf, departure(shelf));
   }
 
   #hideAside({ id, aside }: Member): void {
     this.index.hide(id, true);
-    if (aside) this.report(departure(aside.shelf));
+    if (aside) this.report(id, departure(aside.shelf));
   }
 
   /** Whether there is room in the index for all that a head speaks of, or could be. */
@@ -326,8 +335,8 @@ export class Circle {
   }
 
   /** Tells changes to those who follow, but for those that say the same as before. */
-  report(changes: Iterable<Change>, fragile?: PeerId): void {
-    this.#reports.add(changes, fragile);
+  report(of: PeerId, changes: Iterable<Change>, fragile?: PeerId): void {
+    this.#reports.add(of, changes, fragile === undefined ? {} : { fragile });
   }
 
   /** More of what changed can be told. */
@@ -342,11 +351,26 @@ export class Circle {
 
   /** Whether hardly anyone with a lower id, of those who are not live, was heard since some moment. */
   isLow({ id }: Member, since: Millis): boolean {
+    const { now } = this.#context;
+    if (this.#lowUpTo !== undefined && id > this.#lowUpTo && now - this.#lowAt < LOW_KEPT) return false;
     let lower = 0;
+    let highest = '';
     for (const members of [this.#candidates, this.#gone]) {
-      for (const other of members) if (other.id < id && other.knockedAt > since && ++lower >= LEADERS) return false;
+      for (const other of members) {
+        if (other.id >= id || other.knockedAt <= since) continue;
+        if (other.id > highest) highest = other.id;
+        if (++lower < LEADERS) continue;
+        this.#lowUpTo = highest;
+        this.#lowAt = now;
+        return false;
+      }
     }
     return true;
+  }
+
+  /** One who counted for that may not any more. */
+  #noLonger({ id }: Member): void {
+    if (this.#lowUpTo !== undefined && id <= this.#lowUpTo) this.#lowUpTo = undefined;
   }
 
   /** Everybody was asked just now: a live peer that is not heard within some time is suspect, without waiting for its silence. */
@@ -387,6 +411,7 @@ export class Circle {
 
   #forget(member: Member): void {
     this.#dropGone(member);
+    this.#noLonger(member);
     this.#candidates.delete(member);
     this.#gone.delete(member);
     this.#members.delete(member.id);

@@ -10,6 +10,7 @@ import { SHELVING, type Shelving } from './shelving.js';
 const QUESTION_MIN = 450;
 
 const EARLY: Millis = 5;
+const NONE = new Uint8Array(0);
 
 /**
  * What the parts of gossip share: who I am, the time of the event that is being handled, and the effects so far.
@@ -28,6 +29,9 @@ export class Context {
   startedAt: Millis = 0;
   now: Millis = 0;
   effects: Effect[] = [];
+  /** Bytes of a question without its padding, by the length of the name of whom it asks; and the padding of the last one. */
+  readonly #bare = new Map<number, number>();
+  #pad = NONE;
   /** Says something to everyone, by the ways that the ladder knows. */
   spread: (message: Message, occasion: Occasion) => void = (message) => this.emit({ kind: 'multicast', message });
 
@@ -94,9 +98,21 @@ export class Context {
   question(to: PeerId, size: number, alone: boolean | Asked, mark = 0): MessageOf<'Q'> {
     const asked = typeof alone === 'string' ? alone : alone ? 'alone' : 'all';
     const nonce = this.nonces.current(this.now, mark, asked);
-    const message: MessageOf<'Q'> = { type: 'Q', from: this.settings.id, to, nonce, pad: new Uint8Array(0) };
-    const bare = encode(message).length;
-    message.pad = new Uint8Array(Math.max(0, Math.max(size, QUESTION_MIN) - bare));
+    const message: MessageOf<'Q'> = { type: 'Q', from: this.settings.id, to, nonce, pad: NONE };
+    const pad = Math.max(0, Math.max(size, QUESTION_MIN) - this.sizeOf(message));
+    if (this.#pad.length !== pad) this.#pad = new Uint8Array(pad);
+    message.pad = this.#pad;
     return message;
+  }
+
+  /** Bytes of a question, or one or two less: ids are all as long, and nonces too. */
+  sizeOf(question: MessageOf<'Q'>): number {
+    const { to, pad } = question;
+    let bare = this.#bare.get(to.length);
+    if (bare === undefined) {
+      bare = encode({ ...question, pad: NONE }).length;
+      this.#bare.set(to.length, bare);
+    }
+    return bare + pad.length;
   }
 }

@@ -19,10 +19,16 @@ export interface Signer {
   verify(key: Uint8Array, statement: Uint8Array, sig: Uint8Array): boolean;
   /** For simulated peers that share what one of them has checked. */
   shared?: {
-    /** Names a packed head: the same bytes, the same name. */
-    nameOf(packed: Uint8Array): string;
-    /** Reads it and checks its signature in one. @returns undefined where either fails */
-    read(packed: Uint8Array, sig: Uint8Array): Head | undefined;
+    /** My own, which reads as it was written. */
+    signed(packed: Uint8Array, sig: Uint8Array, head: Head): void;
+    /** The head, where this peer has kept it. */
+    known(packed: Uint8Array, sig: Uint8Array): Head | undefined;
+    /**
+     * Reads it and checks its signature in one.
+     * @param keeps whether this peer knows it from now on
+     * @returns undefined where either fails
+     */
+    read(packed: Uint8Array, sig: Uint8Array, keeps: boolean): Head | undefined;
   };
 }
 

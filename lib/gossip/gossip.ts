@@ -385,7 +385,7 @@ export class Gossip {
     if (refused > 0) this.#context.warn('limit', `${refused} files are not shared: there are too many`);
     if (changes.length === 0) return;
     this.#circle.index.show(this.#own.shelf);
-    this.#circle.report(changes);
+    this.#circle.report(this.#context.settings.id, changes);
     if (this.#running) this.#announcer.changed();
   }
 
@@ -426,6 +426,6 @@ export class Gossip {
       this.#circle.index.show(shelf);
       changes.push(change);
     }
-    this.#circle.report(changes);
+    this.#circle.report(peer, changes);
   }
 }

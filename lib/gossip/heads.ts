@@ -9,7 +9,7 @@ import type { PeerId } from '../ids.js';
 import { Latest } from '../latest.js';
 import { CHECKED_MAX } from '../limits.js';
 import type { Proof } from '../shelf/shelf.js';
-import { type Head, headStatement, peekEcho, peekId, readHead } from '../wire/head.js';
+import { type Head, headStatement, peekId, readHead } from '../wire/head.js';
 import { Budget } from './budget.js';
 import type { Context } from './context.js';
 import type { Signer } from './events.js';
@@ -56,23 +56,36 @@ export class Heads {
   /** The head, where it is well formed, its id belongs to its key and its signature is right. */
   check({ head: packed, sig }: Proof, way: Way): Head | undefined {
     const { shared } = this.#signer;
-    const memo = shared ? shared.nameOf(packed) : nameOf(packed);
-    const known = this.#checked.get(memo);
-    if (known && Buffer.compare(known.sig, sig) === 0) return known.head;
+    const memo = shared ? '' : nameOf(packed);
+    const known = shared ? shared.known(packed, sig) : this.#known(memo, sig);
+    if (known) return known;
     const { nonces, now } = this.#context;
-    const isAnswer = way.kind === 'datagram' && nonces.isAlone(peekEcho(packed), now);
+    const isAnswer = way.kind === 'datagram' && nonces.endsAlone(packed, now);
     if (!this.#allows(peekId(packed), way, isAnswer)) {
       this.skipped++;
       return undefined;
     }
-    const head = shared ? shared.read(packed, sig) : this.#read(packed, sig);
-    if (!head) {
-      this.rejected++;
+    // An answer to a nonce that one alone was told does not come again, but for the network's own copies.
+    const head = shared ? shared.read(packed, sig, !isAnswer) : this.#read(packed, sig);
+    if (!head) this.rejected++;
+    else if (!shared && !isAnswer) this.#checked.set(memo, { head, sig });
+    return head;
+  }
+
+  #known(memo: string, sig: Uint8Array): Head | undefined {
+    const known = this.#checked.get(memo);
+    return known && Buffer.compare(known.sig, sig) === 0 ? known.head : undefined;
+  }
+
+  /** Reads a head whose signature need not be checked. @returns undefined where it is none */
+  peek({ head, sig }: Proof): Head | undefined {
+    const { shared } = this.#signer;
+    if (shared) return shared.read(head, sig, false);
+    try {
+      return readHead(head);
+    } catch {
       return undefined;
     }
-    // An answer to a nonce that one alone was told does not come again, but for the network's own copies.
-    if (!isAnswer) this.#checked.set(memo, { head, sig });
-    return head;
   }
 
   /** Checks another signature of a peer, within the same budgets. */

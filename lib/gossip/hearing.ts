@@ -134,7 +134,8 @@ export class Hearing {
     if (message.type === 'O') this.#offer(message, way);
     else if (message.type === 'Q') this.#question(message, from, multicast, broadcast !== undefined);
     else if (message.type === 'L') this.#leave(message, way);
-    else if (message.type === 'x') this.#suspicion.missing(message, from);
+    // Said to one alone, it could not be heard, and be answered, by whom it is about.
+    else if (message.type === 'x' && multicast) this.#suspicion.missing(message, from);
     else if (message.type === 'C' && message.to === this.#context.settings.id) {
       const member = this.#circle.get(message.from);
       if (member) this.#links.called(member, formatEndpoint({ host: from.host, port: message.port }));
@@ -187,7 +188,7 @@ export class Hearing {
     if (nonces.serialOf(head.echo, now) > member.mark) {
       if (nonces.isOfAll(head.echo, now)) this.#context.isAnswered = true;
       member.udp = from;
-      member.asked.delete(formatEndpoint(from));
+      member.asked?.delete(formatEndpoint(from));
       addProved(member, { host: from.host, port: head.port });
       this.#revive(member, head);
       if (nonces.isBroadcast(head.echo, now)) this.#ladder.reached(member);
@@ -308,7 +309,7 @@ export class Hearing {
     if (multicast && !broadcast) this.#askers.set(message.from, now);
     const isMember = this.#circle.isKnownAt(message.from, from.host) && this.#members.take(message.from, now);
     if (!isMember && !this.#strangers.take(from.host, now)) return;
-    const size = encode(message).length;
+    const size = this.#context.sizeOf(message);
     if (multicast && this.#answersAll(message, isMember, size)) return;
     // Of very many who could answer only so many do: who asks among as many others has more of them later.
     if (isForAll && !this.#together.take(now, 1, shareOf(this.#circle.known))) return;

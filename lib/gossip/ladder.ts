@@ -90,10 +90,14 @@ export class Ladder {
     const six: string[] = [];
     const near: string[] = [];
     let deaf = false;
+    // Looked up once: there may be a thousand.
+    const since = this.#context.now - this.#circle.deafAfter;
     for (const member of this.#circle.live()) {
       if (!member.udp) continue;
-      const isHeard = this.#isLately(member.multicastAt);
-      const isAsking = this.#isLately(member.deafAt);
+      const isHeard = member.multicastAt >= since;
+      const isAsking = member.deafAt >= since;
+      // As mostly: one host, heard by IPv4.
+      if (isHeard && !isAsking && member.hosts.size === 0 && !member.udp.host.includes(':')) continue;
       // Of one that others have shown to be alive it is only seen where it speaks from.
       const hosts = member.hosts.size > 0 ? member.hosts : [member.udp.host];
       const hasFour = hasIPv4(hosts);

@@ -1,17 +1,18 @@
 /**
  * Links: TCP connections as gossip sees them, for those whom multicast does not reach.
  * Owns who is connected, who is being dialled and when to try again. Always true: at most DIALS_MAX dials of ours are under
- * way; only peers that were proved alive are told anything; who hears our multicast is not told the same again. Peers of a
+ * way; what others tell makes us dial no host often; only peers that were proved alive are told anything; who hears our multicast is not told the same again. Peers of a
  * tracker learn of each other by asking it: it tells no neighbours, and those that it tells are not followed.
  * Called by gossip.
  */
 import type { Millis } from '../clock.js';
-import { isAddress, isLoopback, isThisHost } from '../endpoint.js';
+import { hostOfAddress, isAddress, isLoopback, isThisHost } from '../endpoint.js';
 import type { PeerId } from '../ids.js';
 import { Latest } from '../latest.js';
 import { ASKERS_MAX, DIALS_MAX, DIALS_QUEUED_MAX, DIALS_QUEUED_OF_ONE_MAX, NEIGHBOURS_MAX } from '../limits.js';
 import { PASSIVE, TRACKER } from '../wire/head.js';
 import type { Message, MessageOf, Neighbour } from '../wire/table.js';
+import { Budget } from './budget.js';
 import type { Circle } from './circle.js';
 import type { Context } from './context.js';
 import { Ears } from './ears.js';
@@ -31,6 +32,8 @@ const DIAL_MOST: Millis = 30_000;
 const DIAL_TIMEOUT: Millis = 10_000;
 /** Dials of one that was only told of, before it is forgotten. */
 const HEARSAY_DIALS = 5;
+/** Such dials in a second, to one host, which may have nothing to do with any of it, and to all: who tells can invent any number. */
+const HEARSAY_RATE = [20, 200] as const;
 /** Those who asked by datagram so lately need no neighbours told. */
 const ASKED_LATELY: Millis = 10_000;
 /** How many of all tell of a newcomer, or tell one something that many could tell it, about. */
@@ -70,9 +73,11 @@ export class Links {
   readonly #askers = new Latest<PeerId, Millis>(ASKERS_MAX);
   /** One-shots that are connected and hear no multicast. */
   readonly #deafShots = new Set<PeerId>();
+  readonly #hearsay: Budget;
 
   constructor(context: Context, circle: Circle, heads: Heads) {
     this.#context = context;
+    this.#hearsay = new Budget(...HEARSAY_RATE, context.random);
     this.#circle = circle;
     this.#heads = heads;
     this.#ears = new Ears(context, circle);
@@ -90,7 +95,8 @@ export class Links {
   /** Someone asks by datagram, so multicast reaches it. */
   asked(peer: PeerId): void {
     this.#deafShots.delete(peer);
-    this.#askers.set(peer, this.#context.now);
+    // Of others it is known otherwise.
+    if (!this.#circle.get(peer)) this.#askers.set(peer, this.#context.now);
   }
 
   /** Whether a peer of whom we know nothing else was dialled because we wanted to, not by its address. */
@@ -205,8 +211,14 @@ export class Links {
       return;
     }
     dial.tries++;
+    const isShown = member.state === 'live' || dial.teller === undefined;
+    const some = isShown ? addresses : addresses.filter((address) => this.#hearsay.take(hostOfAddress(address), now));
+    if (some.length === 0) {
+      this.#dialLater(member);
+      return;
+    }
     dial.until = now + DIAL_TIMEOUT;
-    this.#context.emit({ kind: 'dial', peer: member.id, addresses });
+    this.#context.emit({ kind: 'dial', peer: member.id, addresses: some });
     this.#retry(member.id, dial, DIAL_TIMEOUT);
   }
 
@@ -270,10 +282,13 @@ export class Links {
     const { now } = this.#context;
     const deaf: Member[] = [];
     const isMute = !isChange && this.#ears.isMute;
+    const { deafAfter } = this.#circle;
     for (const member of this.#circle.live()) {
-      if (isMute && now - member.multicastAt <= this.#circle.deafAfter) this.dial(member);
+      const isHeard = now - member.multicastAt <= deafAfter;
+      if (isMute && isHeard) this.dial(member);
+      const tellsUs = now - member.tellsAt < deafAfter;
+      if (isHeard && !tellsUs) continue;
       const isDeaf = this.#ears.miss(member);
-      const tellsUs = now - member.tellsAt < this.#circle.deafAfter;
       if (!isDeaf && !tellsUs) continue;
       if (this.#linked.has(member.id)) {
         if (isDeaf || isChange) this.tell(member, message);
@@ -322,14 +337,15 @@ export class Links {
   introduce(member: Member): void {
     if (this.#context.settings.passive || this.#context.settings.tracker) return;
     const { now, random } = this.#context;
-    const isMine = () => random() * this.#circle.size <= INTRODUCERS;
-    const deaf = new Set<PeerId>();
-    for (const shot of this.#deafShots) if (isMine()) deaf.add(shot);
+    const { size } = this.#circle;
+    const isMine = () => random() * size <= INTRODUCERS;
+    const deaf: PeerId[] = [];
+    for (const shot of this.#deafShots) if (isMine()) deaf.push(shot);
     for (const id of this.#linked) {
-      if (!isMine()) continue;
+      if (!isMine() || this.#deafShots.has(id)) continue;
       const other = this.#circle.get(id);
       if (other?.state !== 'live' || other === member || isTracker(other)) continue;
-      if (this.#ears.miss(other) || now - other.tellsAt < this.#circle.deafAfter) deaf.add(id);
+      if (this.#ears.miss(other) || now - other.tellsAt < this.#circle.deafAfter) deaf.push(id);
     }
     for (const other of deaf) {
       const neighbour = asNeighbour(member, this.#local.has(other));

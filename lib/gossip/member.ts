@@ -26,7 +26,7 @@ export interface Member {
   /** Where its datagrams come from. */
   udp: Address | undefined;
   /** Where it was asked to answer, when last, and how often in vain. */
-  readonly asked: Map<string, { to: Address; at: Millis; tries: number }>;
+  asked: Map<string, { to: Address; at: Millis; tries: number }> | undefined;
   liveSince: Millis;
   /** The last sign of life. */
   heardAt: Millis;
@@ -88,7 +88,7 @@ export function newMember(head: Head, proof: Proof, via: Via, now: Millis): Memb
     addresses: new Set(),
     hosts: new Set(),
     udp: undefined,
-    asked: new Map(),
+    asked: undefined,
     liveSince: NEVER,
     heardAt: now,
     sign: undefined,

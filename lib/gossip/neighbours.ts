@@ -25,14 +25,15 @@ export function drawn(
   most: number,
   random: Random,
 ): Neighbour[] {
-  const all: Neighbour[] = [];
-  for (const member of live) {
+  const all = [...live];
+  const isMore = all.length > most;
+  const some: Neighbour[] = [];
+  for (let i = 0; i < all.length && some.length < most; i++) {
+    const j = isMore ? i + Math.floor(random() * (all.length - i)) : i;
+    const member = all[j];
+    all[j] = all[i];
     const neighbour = member.id === except ? undefined : asNeighbour(member, sameHost);
-    if (neighbour) all.push(neighbour);
+    if (neighbour) some.push(neighbour);
   }
-  for (let i = 0; all.length > most && i < most; i++) {
-    const j = i + Math.floor(random() * (all.length - i));
-    [all[i], all[j]] = [all[j], all[i]];
-  }
-  return all.slice(0, most);
+  return some;
 }

@@ -4,7 +4,10 @@ import type { Millis } from '../clock.js';
 const USE: Millis = 2000;
 /** An answer is fresh for so long after its nonce was drawn. */
 const FRESH: Millis = 10_000;
+/** Of each way of asking, so that who has us draw many to ask single peers takes no answer from those who were asked together. */
 const KEPT = 64;
+/** Bytes of a nonce. */
+const LENGTH = 16;
 
 /** Who gets to see a nonce: one peer alone, so that who repeats it was asked, or could listen in; all; or those whom broadcast reaches. */
 export type Asked = 'alone' | 'all' | 'broadcast';
@@ -43,33 +46,46 @@ export class Nonces {
     const newest = this.#kept.findLast((kept) => kept.asked === asked);
     if (newest && newest.serial > mark && now - newest.at < USE) return newest.nonce;
     const nonce = this.#draw();
+    const same = this.#kept.filter((kept) => kept.asked === asked);
+    if (same.length >= KEPT) this.#kept.splice(this.#kept.indexOf(same[0]), 1);
     this.#kept.push({ nonce, serial: ++this.#serial, at: now, asked });
-    while (this.#kept.length > KEPT || now - this.#kept[0].at > FRESH) this.#kept.shift();
+    while (now - this.#kept[0].at > FRESH) this.#kept.shift();
     return nonce;
   }
 
   /** The serial number of a fresh nonce of mine, or 0 where it is none. */
   serialOf(echo: Uint8Array, now: Millis): number {
-    return this.#find(echo, now)?.serial ?? 0;
+    return this.#of(echo, now)?.serial ?? 0;
   }
 
-  /** Whether it is a fresh nonce of mine that was told to single peers only. */
-  isAlone(echo: Uint8Array, now: Millis): boolean {
-    return this.#find(echo, now)?.asked === 'alone';
+  /** Whether a packed head ends with a fresh nonce of mine that was told to single peers only. */
+  endsAlone(packed: Uint8Array, now: Millis): boolean {
+    const begin = packed.length - LENGTH;
+    return begin >= 0 && this.#find(packed, begin, now)?.asked === 'alone';
   }
 
   /** Whether it is a fresh nonce of mine that was multicast. */
   isOfAll(echo: Uint8Array, now: Millis): boolean {
-    return this.#find(echo, now)?.asked === 'all';
+    return this.#of(echo, now)?.asked === 'all';
   }
 
   /** Whether it is a fresh nonce of mine that was broadcast. */
   isBroadcast(echo: Uint8Array, now: Millis): boolean {
-    return this.#find(echo, now)?.asked === 'broadcast';
+    return this.#of(echo, now)?.asked === 'broadcast';
   }
 
-  #find(echo: Uint8Array, now: Millis): Nonce | undefined {
-    if (echo.length !== 16) return undefined;
-    return this.#kept.find(({ nonce, at }) => now - at <= FRESH && Buffer.compare(nonce, echo) === 0);
+  #of(echo: Uint8Array, now: Millis): Nonce | undefined {
+    return echo.length === LENGTH ? this.#find(echo, 0, now) : undefined;
+  }
+
+  /** The nonce that stands somewhere in some bytes; mostly there is none, which its first byte tells. */
+  #find(bytes: Uint8Array, begin: number, now: Millis): Nonce | undefined {
+    for (const kept of this.#kept) {
+      const { nonce } = kept;
+      let i = 0;
+      while (i < LENGTH && nonce[i] === bytes[begin + i]) i++;
+      if (i === LENGTH && now - kept.at <= FRESH) return kept;
+    }
+    return undefined;
   }
 }

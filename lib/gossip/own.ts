@@ -34,6 +34,8 @@ export class Own {
   readonly #settings: Settings;
   readonly #signer: Signer;
   #head: Proof | undefined;
+  /** Bytes of a heartbeat with it. */
+  #size: number | undefined;
   #beat = 0;
   /** Whole datagrams of the batch that is being gathered. */
   #closed: MessageOf<'O'>[] = [];
@@ -56,7 +58,7 @@ export class Own {
   /** Another self was heard of with an epoch as high: go above it. */
   raise(epoch: number): void {
     this.shelf.epoch = epoch;
-    this.#head = undefined;
+    this.#changed();
     this.forget();
     this.#untold = true;
     this.#tooMuch = true;
@@ -82,7 +84,7 @@ export class Own {
    */
   beat(echo: Uint8Array = NONE): MessageOf<'O'> {
     this.#beat++;
-    this.#head = undefined;
+    this.#changed();
     return echo.length === 0 ? this.heartbeat() : this.answer(echo);
   }
 
@@ -93,8 +95,17 @@ export class Own {
 
   /** Bytes of my heartbeat as a datagram, measured without signing it. */
   heartbeatSize(): number {
-    const proof = { head: packHead(this.#describe(NONE)), sig: new Uint8Array(64) };
-    return encode(this.#message(proof, this.shelf.version, [])).length;
+    if (this.#size === undefined) {
+      const proof = this.#head ?? { head: packHead(this.#describe(NONE)), sig: new Uint8Array(64) };
+      this.#size = encode(this.#message(proof, this.shelf.version, [])).length;
+    }
+    return this.#size;
+  }
+
+  /** What the head says is no longer so. */
+  #changed(): void {
+    this.#head = undefined;
+    this.#size = undefined;
   }
 
   leave(): MessageOf<'L'> {
@@ -125,8 +136,8 @@ export class Own {
       this.#gather(next);
       this.shelf.put(next);
       this.shelf.version = next.version;
-      this.#head = undefined;
-      changes.push({ before, after: this.shelf.get(path) });
+      this.#changed();
+      changes.push({ before, after: kind === 'removed' ? undefined : { ...next, peer: this.shelf.writer } });
     }
     if (changes.length > 0) this.shelf.trim();
     return { changes, refused };
@@ -217,7 +228,10 @@ export class Own {
   }
 
   #sign(echo: Uint8Array): Proof {
-    const head = packHead(this.#describe(echo));
-    return { head, sig: this.#signer.sign(headStatement(head)) };
+    const said = this.#describe(echo);
+    const head = packHead(said);
+    const sig = this.#signer.sign(headStatement(head));
+    this.#signer.shared?.signed(head, sig, said);
+    return { head, sig };
   }
 }

@@ -173,7 +173,7 @@ export class Pulls {
     if (!want || active?.from !== from) return;
     const load = active.page(page, this.#circle.get(writer)?.head.count ?? 0, this.#context.now);
     this.#gathered += load ?? 0;
-    if (load === undefined) this.#fail(writer, want);
+    if (load === undefined) this.#stalled(writer, want);
     else if (active.isWhole) this.#stage(writer, want, active);
     else if (this.#gathered > GATHERED_MAX) this.#failLargest();
   }
@@ -219,7 +219,22 @@ export class Pulls {
     if (!want?.active) return;
     const left = want.active.deadline - this.#context.now;
     if (!this.#context.isDue(want.active.deadline)) this.#context.after(left, { kind: 'pull-timeout', writer });
-    else this.#fail(writer, want);
+    else this.#stalled(writer, want);
+  }
+
+  /** What was asked for did not come, or far too slowly or too much of it: what waits to be pulled from the same relay goes to others. */
+  #stalled(writer: PeerId, want: Want): void {
+    const from = want.active?.from;
+    this.#fail(writer, want);
+    if (from === undefined) return;
+    this.#rounds.stalled(from);
+    for (const other of [...this.#waiting]) {
+      const { by } = this.#wants.get(other) ?? {};
+      if (by?.kind !== 'rounds' || by.from !== from) continue;
+      this.#waiting.delete(other);
+      this.#wants.delete(other);
+      this.#rounds.fetched(other, false);
+    }
   }
 
   /** Pulls at once what waits after a failure. */

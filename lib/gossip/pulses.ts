@@ -31,13 +31,14 @@ const KEPT = 2;
 interface Pulse {
   writer: PeerId;
   head: Head;
-  bytes: Uint8Array;
+  /** The signature, which begins with the pulse. */
+  sig: Uint8Array;
   /** When it was first heard. */
   at: Millis;
   /** Whether its writer was shown to be alive after it had said this. */
   counts: boolean;
-  /** Whether somebody is known who repeated it before it counted. */
-  awaited: boolean;
+  /** Those who repeated it before it counted. */
+  awaited: Set<Member> | undefined;
 }
 
 /** Words that are shown to be fresh once a pulse counts. */
@@ -47,12 +48,18 @@ export interface Waiting {
   from: Address;
 }
 
-const keyOf = (bytes: Uint8Array): string => Buffer.from(bytes.buffer, bytes.byteOffset, PULSE).toString('latin1');
+/** What pulses are looked up by; that two have it in common is all but impossible by chance, so that the later one may have the place. */
+const keyOf = (bytes: Uint8Array): number => (bytes[0] | (bytes[1] << 8) | (bytes[2] << 16) | (bytes[3] << 24)) >> 1;
+
+function isSame(a: Uint8Array, b: Uint8Array): boolean {
+  for (let i = 0; i < PULSE; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
 
 export class Pulses {
   readonly #context: Context;
   readonly #circle: Circle;
-  readonly #kept = new Latest<string, Pulse>(PULSES_MAX);
+  readonly #kept = new Latest<number, Pulse>(PULSES_MAX);
   /** The newest of each writer that does not count yet. */
   readonly #open = new Latest<PeerId, Pulse>(PULSES_MAX);
   readonly #waiting = new Latest<PeerId, Waiting & { pulse: Pulse }>(PULSES_MAX);
@@ -65,35 +72,43 @@ export class Pulses {
   /** A peer was heard by multicast. @param isNews whether it is live, and these words are later than all before */
   heard(member: Member, head: Head, sig: Uint8Array, isNews: boolean): void {
     // A copy by another way, or a later one, does not make it newer.
-    const key = keyOf(sig);
-    if (this.#kept.has(key) || (member.state === 'live' && !isNews)) return;
-    const bytes = sig.subarray(0, PULSE);
-    const pulse: Pulse = { writer: member.id, head, bytes, at: this.#context.now, counts: isNews, awaited: false };
-    this.#kept.set(key, pulse);
+    if (this.#find(sig) || (member.state === 'live' && !isNews)) return;
+    const pulse: Pulse = { writer: member.id, head, sig, at: this.#context.now, counts: isNews, awaited: undefined };
+    this.#kept.set(keyOf(sig), pulse);
     if (!isNews) this.#open.set(member.id, pulse);
   }
 
   /** What my next heartbeat repeats; nothing where there are so few that they ask each other. */
   get echo(): Uint8Array {
     if (this.#circle.known < FEW) return NONE;
-    const newest = new Map<PeerId, Pulse>();
-    for (const pulse of this.#kept.values()) if (pulse.counts && this.#isFresh(pulse)) newest.set(pulse.writer, pulse);
-    const lowest = [...newest.keys()].sort().slice(0, LEADERS);
+    const since = this.#since;
+    /** The newest of those with the lowest ids, in the order of these. */
+    const lowest: Pulse[] = [];
+    for (const pulse of this.#kept.values()) {
+      const { writer, at, counts } = pulse;
+      if (!counts || at < since || (lowest.length === LEADERS && writer > lowest[LEADERS - 1].writer)) continue;
+      let place = 0;
+      while (place < lowest.length && lowest[place].writer < writer) place++;
+      lowest.splice(place, lowest[place]?.writer === writer ? 1 : 0, pulse);
+      if (lowest.length > LEADERS) lowest.pop();
+    }
     if (lowest.length === 0) return NONE;
-    return newest.get(lowest[Math.floor(this.#context.random() * lowest.length)])!.bytes;
+    return lowest[Math.floor(this.#context.random() * lowest.length)].sig.subarray(0, PULSE);
   }
 
   /** Whether a peer's words show that it is alive now. Where it is not known yet whether they do, they are kept until it is. */
   proves(member: Member, head: Head, from: Address): boolean {
     if (head.echo.length !== PULSE) return false;
-    const pulse = this.#kept.get(keyOf(head.echo));
-    if (!pulse || !this.#isFresh(pulse) || pulse.writer === member.id) return false;
+    const pulse = this.#find(head.echo);
+    if (!pulse || pulse.at < this.#since || pulse.writer === member.id) return false;
     // Said before it left, or before all that is known of it.
     if (pulse.at <= member.goneAt || head.epoch <= member.leftEpoch) return false;
     if (member.sign && !isLater(head, member.sign)) return false;
     if (pulse.counts) return this.#circle.get(pulse.writer)?.state === 'live';
-    pulse.awaited = true;
+    this.#waiting.get(member.id)?.pulse.awaited?.delete(member);
     this.#waiting.set(member.id, { member, head, from, pulse });
+    pulse.awaited ??= new Set();
+    pulse.awaited.add(member);
     return false;
   }
 
@@ -107,17 +122,30 @@ export class Pulses {
     if (!pulse) return [];
     this.#open.delete(id);
     if (isLater(head, pulse.head)) {
-      this.#kept.delete(keyOf(pulse.bytes));
+      if (this.#find(pulse.sig) === pulse) this.#kept.delete(keyOf(pulse.sig));
       return [];
     }
     pulse.counts = true;
     if (!pulse.awaited) return [];
-    const proved = [...this.#waiting.values()].filter((one) => one.pulse === pulse);
-    for (const { member } of proved) this.#waiting.delete(member.id);
+    const proved: Waiting[] = [];
+    for (const member of pulse.awaited) {
+      const one = this.#waiting.get(member.id);
+      if (one?.pulse !== pulse) continue;
+      this.#waiting.delete(member.id);
+      proved.push(one);
+    }
+    pulse.awaited = undefined;
     return proved.filter(({ member, head: said, from }) => this.proves(member, said, from));
   }
 
-  #isFresh({ at }: Pulse): boolean {
-    return this.#context.now - at <= KEPT * this.#circle.interval;
+  /** @param bytes that begin with it */
+  #find(bytes: Uint8Array): Pulse | undefined {
+    const pulse = this.#kept.get(keyOf(bytes));
+    return pulse && isSame(pulse.sig, bytes) ? pulse : undefined;
+  }
+
+  /** What was heard before this is not fresh. */
+  get #since(): Millis {
+    return this.#context.now - KEPT * this.#circle.interval;
   }
 }

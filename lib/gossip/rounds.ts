@@ -18,6 +18,7 @@ import type { Circle } from './circle.js';
 import type { Context } from './context.js';
 import { isBehind, type Member } from './member.js';
 import { RELAYS, Relays } from './relays.js';
+import { type Wish, Wishes } from './wishes.js';
 
 /** How many of all ask the writer itself in one round. */
 const DIRECT = 4;
@@ -42,18 +43,6 @@ const DIGEST_OFFERS = 20_000;
 /** A digest of which nothing comes for so long has failed, and one that takes so long in all. */
 const TIMEOUT: Millis = 5000;
 const TIMEOUT_ALL: Millis = 15_000;
-
-interface Wish {
-  /** Relays that were asked in vain. */
-  misses: number;
-  notBefore: Millis;
-  /** Asked for now, by a digest or a pull. */
-  held: boolean;
-  /** To be asked of its writer in this round. */
-  direct: boolean;
-  /** What followed did not fit: everything is asked for. */
-  whole: boolean;
-}
 
 interface Asked {
   /** The newest head of the writer that was known. */
@@ -89,7 +78,7 @@ export class Rounds {
   readonly #arrivals: Arrivals;
   readonly #puller: Puller;
   readonly #relays: Relays;
-  readonly #wishes = new Map<PeerId, Wish>();
+  readonly #wishes: Wishes;
   readonly #batches = new Map<number, Batch>();
   /** Relays that are being asked, or were a moment ago: until when they are left alone. */
   readonly #busy = new Map<PeerId, Millis>();
@@ -103,21 +92,22 @@ export class Rounds {
     this.#arrivals = arrivals;
     this.#puller = puller;
     this.#relays = new Relays(context, circle, linked);
+    this.#wishes = new Wishes(context);
   }
 
   /** Wants what a writer has; nothing where that is wanted already. */
   add(member: Member): void {
-    if (this.#wishes.has(member.id)) return;
+    if (this.has(member.id)) return;
     const { now, random } = this.#context;
     const wish: Wish = { misses: 0, notBefore: now, held: false, direct: false, whole: false };
     // What only just changed is nowhere but at its writer; what was never known here, others have long known.
     if (member.shelf) wish.direct = this.#isChosen(wish);
-    this.#wishes.set(member.id, wish);
+    this.#wishes.add(member.id, wish);
     this.#roundIn(random() * Math.min(FIRST_MOST, FIRST * this.#circle.size));
   }
 
   has(writer: PeerId): boolean {
-    return this.#wishes.has(writer);
+    return this.#wishes.get(writer) !== undefined;
   }
 
   /** A round is due. */
@@ -142,7 +132,7 @@ export class Rounds {
     if (page.head.length === 0) {
       batch.served = true;
       // Where the whole did not fit before, its pull finds out what does.
-      if (!this.#puller.pullFrom(member, batch.relay)) this.#miss(wish);
+      if (!this.#puller.pullFrom(member, batch.relay)) this.#miss(member.id, wish);
       return;
     }
     const proof = { head: page.head, sig: page.sig };
@@ -155,7 +145,7 @@ export class Rounds {
       return;
     }
     if (outcome === 'unfit') wish.whole = true;
-    this.#miss(wish);
+    this.#miss(member.id, wish);
   }
 
   /** An answer has ended. @param ok false where it failed, or there was none */
@@ -168,7 +158,7 @@ export class Rounds {
     else if (!batch.served) this.#relays.missed(batch.relay);
     for (const writer of batch.asked.keys()) {
       const wish = this.#wishes.get(writer);
-      if (wish) this.#miss(wish);
+      if (wish) this.#miss(writer, wish);
     }
     this.#roundIn(this.#pause);
   }
@@ -181,32 +171,37 @@ export class Rounds {
     else this.#context.after(at - this.#context.now, { kind: 'digest-timeout', batch: number });
   }
 
+  /** A pull from one who may be a relay came to nothing in its time. */
+  stalled(peer: PeerId): void {
+    this.#relays.failed(peer);
+  }
+
   /** A pull that rounds asked for has ended. */
   fetched(writer: PeerId, ok: boolean): void {
     const wish = this.#wishes.get(writer);
     const member = this.#circle.get(writer);
     if (!wish || !member) return;
     if (ok) this.#done(member);
-    else this.#miss(wish);
+    else this.#miss(writer, wish);
     this.#roundIn(this.#pause);
   }
 
   /** Asks at once for what waits for its time. */
   hurry(): void {
-    for (const wish of this.#wishes.values()) wish.notBefore = 0;
+    this.#wishes.hurry();
     if (this.#wishes.size > 0) this.#go();
   }
 
   /** Whether anything is being asked for, or waits for its first round. */
   get isBusy(): boolean {
     if (this.#batches.size > 0) return true;
-    for (const { held, misses } of this.#wishes.values()) if (held || misses === 0) return true;
+    for (const { held, misses } of this.#wishes.all()) if (held || misses === 0) return true;
     return false;
   }
 
   /** A peer is gone: nothing more of it, nothing more from it. */
   gone(peer: PeerId): void {
-    this.#wishes.delete(peer);
+    this.#wishes.drop(peer);
     this.#relays.gone(peer);
     for (const [number, { relay }] of this.#batches) if (relay === peer) this.over(number, true);
   }
@@ -215,40 +210,47 @@ export class Rounds {
     const directs: Member[] = [];
     const fetches: [Member, Wish][] = [];
     const groups = new Map<PeerId, Batch>();
-    let next = Number.POSITIVE_INFINITY;
     let free = Number.POSITIVE_INFINITY;
-    /** Whether no relay has room for more. */
-    let isFull = false;
     for (const [relay, until] of this.#busy) {
       if (this.#context.isDue(until)) this.#busy.delete(relay);
       else free = Math.min(free, until);
     }
-    for (const [writer, wish] of this.#wishes) {
-      if (wish.held) continue;
-      if (!this.#context.isDue(wish.notBefore)) {
-        next = Math.min(next, wish.notBefore);
-        continue;
-      }
-      if (isFull && !wish.direct) continue;
+    let next = this.#wishes.ripen();
+    const isFew = this.#puller.isFew();
+    const ask = (member: Member, wish: Wish): void => {
+      this.#wishes.hold(member.id, wish);
+      wish.direct = false;
+      fetches.push([member, wish]);
+    };
+    for (const [writer, wish] of this.#wishes.directs()) {
       const member = this.#circle.get(writer);
-      if (member?.state !== 'live' || !isBehind(member)) this.#wishes.delete(writer);
-      else if (this.#puller.isFew()) {
-        this.#wishes.delete(writer);
+      if (!this.#context.isDue(wish.notBefore)) next = Math.min(next, wish.notBefore);
+      else if (member?.state !== 'live' || !isBehind(member)) this.#wishes.drop(writer);
+      else if (isFew) {
+        this.#wishes.drop(writer);
         directs.push(member);
-      } else if (wish.direct || !this.#join(groups, member, wish)) {
-        wish.direct = false;
-        wish.held = true;
-        fetches.push([member, wish]);
-      } else if (!wish.held) isFull = true;
+      } else ask(member, wish);
     }
-    if (isFull) next = Math.min(next, free);
+    for (const [writer, wish] of this.#wishes.ready()) {
+      const member = this.#circle.get(writer);
+      if (member?.state !== 'live' || !isBehind(member)) this.#wishes.drop(writer);
+      else if (isFew) {
+        this.#wishes.drop(writer);
+        directs.push(member);
+      } else if (!this.#join(groups, member, wish)) ask(member, wish);
+      else if (!wish.held) {
+        // No relay has room for more; there may be a thousand, many times a second.
+        next = Math.min(next, free);
+        break;
+      }
+    }
     for (const batch of groups.values()) this.#ask(batch);
     for (const member of directs) this.#puller.direct(member);
     for (const [member, wish] of fetches) {
       if (this.#puller.pullFrom(member, member.id)) continue;
       // It is being pulled already.
-      wish.held = false;
       wish.notBefore = this.#context.now + this.#gap;
+      this.#wishes.wait(member.id, wish);
       next = Math.min(next, wish.notBefore);
     }
     if (next < Number.POSITIVE_INFINITY) this.#roundIn(next - this.#context.now);
@@ -281,7 +283,7 @@ export class Rounds {
     const version = shelf?.epoch === head.epoch && !wish.whole ? shelf.version : 0;
     batch.asked.set(id, { head, version });
     batch.offers += Math.min(OFFERS_PER_PAGE, version > 0 ? head.version - version : head.count);
-    wish.held = true;
+    this.#wishes.hold(id, wish);
     return true;
   }
 
@@ -299,20 +301,21 @@ export class Rounds {
   }
 
   #done(member: Member): void {
-    this.#wishes.delete(member.id);
+    this.#wishes.drop(member.id);
     if (isBehind(member)) this.add(member);
   }
 
   /** One who was asked had nothing newer: the next relay is asked at once, and after all of them there is a pause. */
-  #miss(wish: Wish): void {
+  #miss(writer: PeerId, wish: Wish): void {
     const { now, random } = this.#context;
-    wish.held = false;
     wish.misses++;
     wish.notBefore = now;
-    if (wish.misses % RELAYS !== 0) return;
-    const gap = Math.min(GAP_MOST, this.#gap * 1.5 ** Math.min(20, wish.misses / RELAYS - 1));
-    wish.notBefore = now + gap * (0.5 + random());
-    wish.direct = this.#isChosen(wish);
+    if (wish.misses % RELAYS === 0) {
+      const gap = Math.min(GAP_MOST, this.#gap * 1.5 ** Math.min(20, wish.misses / RELAYS - 1));
+      wish.notBefore = now + gap * (0.5 + random());
+      wish.direct = this.#isChosen(wish);
+    }
+    this.#wishes.wait(writer, wish);
   }
 
   get #askGap(): Millis {

@@ -8,8 +8,8 @@
  * reaches, whoever is connected asks itself.
  *
  * Owns what is said of missing peers. Always true: nobody is dropped who was heard lately enough not to be suspect, whoever says what;
- * nobody is called missing who was not asked PROBES times; a word about a missing peer counts only from a live member, and not
- * often; that somebody else asks puts our own question off no more than twice.
+ * nobody is called missing who was not asked PROBES times; a word about a missing peer counts only from a live member, said to everyone,
+ * and not often; that somebody else asks puts our own question off no more than twice.
  * Called by gossip for the timers, and by hearing.
  */
 import type { Millis } from '../clock.js';

@@ -19,7 +19,7 @@ import {
 import { decode, encode, encodeAhead } from '../wire/codec.js';
 import { framePrefix } from '../wire/frame.js';
 import type { Head } from '../wire/head.js';
-import type { Message } from '../wire/table.js';
+import type { Message, MessageOf } from '../wire/table.js';
 import type { Identity } from './keys.js';
 import { plainHost } from './transport.js';
 
@@ -89,6 +89,13 @@ export class Link {
   #takenAt = performance.now();
   readonly #taken = (): void => {
     this.#takenAt = performance.now();
+  };
+  /** Whether what is sent waits for the end of this turn of the loop. */
+  #isHeld = false;
+  readonly #letGo = (): void => {
+    if (!this.#isHeld) return;
+    this.#isHeld = false;
+    this.#socket.uncork();
   };
   #drained: (() => void)[] = [];
   /** Who waits for a word of the other side. */
@@ -197,11 +204,17 @@ export class Link {
    * @param done called when the payload is needed no more: it has left this machine, or never will
    */
   send(message: Message, done?: () => void): void {
-    if (this.#closed) return done?.();
+    if (this.#closed) {
+      done?.();
+      return;
+    }
     let sent: Message | undefined = message;
     if (this.#settings.filter) {
       sent = this.#settings.filter(message, 'out', this.peer);
-      if (!sent) return done?.();
+      if (!sent) {
+        done?.();
+        return;
+      }
     }
     this.#settings.tracer?.('out', this.peer, sent);
     this.usedAt = performance.now();
@@ -210,7 +223,15 @@ export class Link {
       this.#taken();
       done?.();
     };
+    // Small words of one turn of the loop leave together, before or with the next payload: each by itself would be a record of TLS
+    // and a call of the system.
+    if (!this.#isHeld) {
+      this.#isHeld = true;
+      this.#socket.cork();
+      setImmediate(this.#letGo);
+    }
     writeMessage(this.#socket, sent, done ? taken : this.#taken);
+    if (hasPayload(sent)) this.#letGo();
     if (this.#socket.writableLength > SEND_QUEUE_CUT) {
       this.close(new HearsayError('limit', 'the other side does not read what it asked for'));
     }
@@ -268,9 +289,14 @@ export class Link {
   }
 }
 
+/** Whether a message has bytes behind it that are not copied. */
+function hasPayload(message: Message): message is MessageOf<'T'> | MessageOf<'U'> | MessageOf<'d'> {
+  return message.type === 'T' || message.type === 'U' || message.type === 'd';
+}
+
 /** @param taken called when it has left this machine */
 export function writeMessage(socket: Socket, message: Message, taken?: () => void): void {
-  if (message.type === 'T' || message.type === 'U' || message.type === 'd') {
+  if (hasPayload(message)) {
     const ahead = encodeAhead(message, message.data.length);
     socket.cork();
     socket.write(framePrefix(ahead.length + message.data.length));

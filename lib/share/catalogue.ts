@@ -242,16 +242,17 @@ export class Catalogue {
   /**
    * Reads an offered file of at most SMALL_MAX bytes whole, and learns its id by the way. Synchronous: some 20 µs where
    * the disk has it in memory, so let others have a turn between many.
+   * @param into where its bytes are put where there is room, at the beginning
    * @throws HearsayError `not-found`, `changed` or `not-readable`; the offer is renewed or withdrawn soon after
    * @throws RangeError where it is larger
    */
-  readSmall(path: string): SmallFile {
+  readSmall(path: string, into?: Buffer): SmallFile {
     const entry = this.#entry(path);
     if (entry.size > SMALL_MAX) throw new RangeError(`${entry.size} bytes are not small`);
     const { signature, size } = entry;
     let data: Buffer | undefined;
     try {
-      data = readWhole(entry);
+      data = readWhole(entry, into);
     } catch (thrown) {
       void this.#missed(entry, thrown);
       throw troubleOf(path, thrown);

@@ -51,6 +51,31 @@ export async function copyChunks(from: string, partial: Partial, hashes: Uint8Ar
   return bytes;
 }
 
+/** Chunks of a file that may be another one altogether, of which one must fit before it is read whole. */
+const SAMPLES = 4;
+
+/**
+ * The same from a file of which nothing is known but its size: it is read whole only where one of a few of its chunks fits.
+ * Returns and throws the same.
+ */
+export async function copyAlike(from: string, partial: Partial, hashes: Uint8Array): Promise<number> {
+  const count = partial.have.length;
+  const handle = await openSource(from);
+  if (!handle) return 0;
+  let fits = false;
+  try {
+    for (let i = 0; i < SAMPLES && !fits; i++) {
+      const chunk = Math.floor(((count - 1) * i) / (SAMPLES - 1));
+      const hash = hashes.subarray(chunk * HASH_BYTES, (chunk + 1) * HASH_BYTES);
+      const data = await readAt(handle, chunk * partial.chunkSize, partial.lengthOf(chunk)).catch(() => undefined);
+      fits = data !== undefined && blake3(data).equals(hash);
+    }
+  } finally {
+    await handle.close();
+  }
+  return fits ? await copyChunks(from, partial, hashes) : 0;
+}
+
 /**
  * Copies a file of at most one chunk, if it still has the content.
  * @param from absolute

@@ -6,7 +6,8 @@
 import { closeSync, fchmodSync, fstatSync, fsyncSync, futimesSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { HearsayError } from '../errors.js';
+import { HearsayError } from '../errors.js';
+import { idOfSmall } from '../transfer/content.js';
 import type { FinishOptions } from './partial.js';
 import { temporaryName } from './partial-names.js';
 import { createNow, removeNow } from './place-acts.js';
@@ -37,15 +38,37 @@ export async function writeSmall(file: SmallFile): Promise<string> {
   throw result;
 }
 
+/** A small file as it came: its content is yet to be verified. */
+export interface Arrival extends SmallFile {
+  /** The content id that it must have. */
+  id: string;
+}
+
+/** Why a file was not written; undefined where it was. */
+export type Outcome = HearsayError | undefined;
+
 /** Writes many small files. The result has, in order, where each file is, or why it is not. */
 export async function writeSmallBatch(files: readonly SmallFile[]): Promise<(string | HearsayError)[]> {
-  const results: (string | HearsayError)[] = [];
+  const outcomes = await writeAll(files);
+  return files.map(({ folder, name }, i) => outcomes[i] ?? join(folder.path, name));
+}
+
+/** As `writeSmallBatch`, but for what does not fit its content id: `wrong-content`, and nothing is written of it. */
+export function writeVerified(files: readonly Arrival[]): Promise<Outcome[]> {
+  return writeAll(files, ({ data, id, name }) => {
+    if (idOfSmall(data) !== id) throw new HearsayError('wrong-content', `${name} does not fit its content id`);
+  });
+}
+
+/** @param check throws what a file fails with before anything is done for it */
+async function writeAll<F extends SmallFile>(files: readonly F[], check?: (file: F) => void): Promise<Outcome[]> {
+  const outcomes: Outcome[] = [];
   let held: Held | undefined;
   let began = performance.now();
   try {
     for (const file of files) {
-      const target = join(file.folder.path, file.name);
       try {
+        check?.(file);
         if (held?.folder !== file.folder) {
           held?.release();
           held = undefined;
@@ -55,14 +78,15 @@ export async function writeSmallBatch(files: readonly SmallFile[]): Promise<(str
         }
         const temporary = writeHidden(held, file);
         try {
-          await settle(held, file, temporary);
-          results.push(target);
+          const settling = settle(held, file, temporary);
+          if (settling) await settling;
+          outcomes.push(undefined);
         } catch (error) {
           removeNow(held, temporary);
           throw error;
         }
       } catch (error) {
-        results.push(held?.failure(file.name, error) ?? diskError(error, target));
+        outcomes.push(held?.failure(file.name, error) ?? diskError(error, join(file.folder.path, file.name)));
         held?.release();
         held = undefined;
       }
@@ -76,7 +100,7 @@ export async function writeSmallBatch(files: readonly SmallFile[]): Promise<(str
   } finally {
     held?.release();
   }
-  return results;
+  return outcomes;
 }
 
 /** Writes the content under a temporary name, with its time and permissions. Returns that name. */

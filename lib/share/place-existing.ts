@@ -1,4 +1,4 @@
-import { constants } from 'node:fs';
+import { constants, lstatSync } from 'node:fs';
 import { type FileHandle, lstat, open } from 'node:fs/promises';
 import { blake3 } from '../hash.js';
 import { chunkCount, chunkLength, contentId, HASH_BYTES } from '../transfer/content.js';
@@ -8,6 +8,22 @@ import type { Folder, Held } from './place-folder.js';
 
 /** What stands where a file is to go. `not-a-file` is a folder, a link, or something that has no content. */
 export type Existing = 'same' | 'different' | 'absent' | 'not-a-file';
+
+/**
+ * Whether nothing has a file's place, as far as that is quickly told: at once, by a look of a few µs, and without one where the folder
+ * was made for what goes into it.
+ */
+export function isFree({ folder, name }: { folder: Folder; name: string }): boolean {
+  if (folder.isNew) return true;
+  const held = folder.hold();
+  try {
+    return lstatSync(held.at(name), { throwIfNoEntry: false }) === undefined;
+  } catch {
+    return false;
+  } finally {
+    held.release();
+  }
+}
 
 /**
  * Compares what has a file's place with the file. Reads it only where the size fits, chunk by chunk. A link is not

@@ -46,6 +46,13 @@ export interface Identity {
   readonly ino: bigint;
 }
 
+/** A folder as another thread of this process may know it while it is held in this one. */
+export interface Lent extends Identity {
+  path: string;
+  /** Its path by its descriptor, where it is held by one. */
+  base: string | undefined;
+}
+
 /** Whether two are one file or folder. */
 export function isSame(a: Identity, b: Identity): boolean {
   return a.ino === b.ino && a.dev === b.dev;
@@ -58,6 +65,9 @@ export class Folder {
   readonly #parent: Folder | undefined;
   readonly #segment: string;
   readonly #identity: Identity;
+  /** Whether this very object's making made it: then nothing was in it. */
+  #isNew = false;
+  #base: string | undefined;
 
   private constructor(path: string, site: Site, parent: Folder | undefined, segment: string, identity: Identity) {
     this.path = path;
@@ -77,6 +87,26 @@ export class Folder {
     if (!found.isDirectory()) throw new HearsayError('in-the-way', `${path} is a file, not a folder`);
     const own = { ...site, byDescriptor: site.byDescriptor && descriptorsWork() };
     return new Folder(path, own, undefined, '', found);
+  }
+
+  /**
+   * A folder that another thread holds, for as long as it does.
+   * @param replaced told that it is no longer where it was
+   */
+  static lent({ path, base, ...identity }: Lent, replaced: () => void): Folder {
+    const folder = new Folder(path, { byDescriptor: base !== undefined, replaced }, undefined, '', identity);
+    folder.#base = base;
+    return folder;
+  }
+
+  /** Whether nothing was in it when it was entered first: it was made then. */
+  get isNew(): boolean {
+    return this.#isNew;
+  }
+
+  /** What another thread must know of it. @param base its path by its descriptor, which is held meanwhile */
+  lend(base: string | undefined): Lent {
+    return { path: this.path, ...this.#identity, base };
   }
 
   /**
@@ -102,11 +132,12 @@ export class Folder {
       // Here even where it is not needed for safety: nothing is made in a folder that is not where it is said to be.
       if (held.isSure && make) this.check();
       held.before('make', segment);
-      if (make) makeOne(path);
+      const isNew = make && makeOne(path);
       const found = lstatSync(path, { bigint: true, throwIfNoEntry: false });
       if (!found) return undefined;
       mustBeFolder(told, found);
       const child = new Folder(join(this.path, segment), this.site, this, segment, found);
+      child.#isNew = isNew;
       this.site.between?.('enter', told);
       if (held.isSure) {
         // Opened now, if it is still the one that was found, and kept so for a while.
@@ -126,7 +157,7 @@ export class Folder {
 
   /** Keeps the folder open for what is done in it. To be released, whatever happens. Errors as of `check`. */
   hold(): Held {
-    if (!this.site.byDescriptor) return new Held(this, undefined);
+    if (this.#base !== undefined || !this.site.byDescriptor) return new Held(this, this.#base);
     return new Held(this, descriptorPath(takeDescriptor(this, () => this.#open())));
   }
 
@@ -207,6 +238,11 @@ export class Held {
     return this.#base === undefined ? join(this.folder.path, name) : this.#base + name;
   }
 
+  /** What another thread must know of the folder, until it is released. */
+  get lent(): Lent {
+    return this.folder.lend(this.#base);
+  }
+
   /** The path by which the system finds the folder itself, to list it. */
   get list(): string {
     return this.#base === undefined ? this.folder.path : `${this.#base}.`;
@@ -242,11 +278,14 @@ export class Held {
   }
 }
 
-function makeOne(path: string): void {
+/** @returns whether it was not there */
+function makeOne(path: string): boolean {
   try {
     mkdirSync(path);
+    return true;
   } catch (error) {
     if (codeOf(error) !== 'EEXIST') throw error;
+    return false;
   }
 }
 

@@ -13,12 +13,13 @@ import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { HearsayError } from '../errors.js';
+import { PATH_MAX } from '../limits.js';
 import { makeFolders } from './folders.js';
 import { temporaryName } from './partial-names.js';
 import { create, look, removeNow } from './place-acts.js';
 import { codeOf, diskError } from './place-errors.js';
 import { Folder, type Moment } from './place-folder.js';
-import { diskPathFault, type Folding, foldingOf } from './place-names.js';
+import { diskPathFault, type Folding, foldingOf, nameFault } from './place-names.js';
 
 /** Folders remembered; beyond it all are forgotten and looked at again. A name each, so a few megabytes. */
 const FOLDERS_KEPT = 20_000;
@@ -78,6 +79,15 @@ export class Place {
   async spot(path: string): Promise<Spot> {
     this.accept(path);
     return spotIn(await this.#make(folderOf(path)), path);
+  }
+
+  /** As `spot`, at once, where the folder was made already: else, or where the name cannot be held, undefined. */
+  known(path: string): Spot | undefined {
+    const name = path.slice(path.lastIndexOf('/') + 1);
+    const folder = this.#folders.get(folderOf(path));
+    // The folder's own path was looked at when it was made.
+    if (!folder || nameFault(name, this.#platform) || Buffer.byteLength(path) > PATH_MAX) return undefined;
+    return { folder, name, file: join(folder.path, name) };
   }
 
   /** As `spot`, but makes nothing: undefined where the folders are not there. */

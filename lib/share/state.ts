@@ -1,7 +1,7 @@
 /**
  * The state folder: who this peer is, and how often it has started.
  *
- * Owns `identity.json`, `epoch.json`, `group.json`, `known.json`, `peers.json`, `shares.json`, `transfers.json` and what lies in `transfers`. Always true: a file is replaced whole or not at all; what is damaged is set
+ * Owns `identity.json`, `epoch.json`, `group.json`, `known.json`, `peers.json`, `shares.json`, `transfers.json` and what lies in `transfers`; `fetched` is Fetched's. Always true: a file is replaced whole or not at all; what is damaged is set
  * aside under another name, never wiped. Called by the peer when it starts; any number of one-shots read beside it.
  */
 import { randomBytes } from 'node:crypto';
@@ -14,6 +14,7 @@ import { isPeerId, type PeerId } from '../ids.js';
 import { ADDRESSES_MAX, KNOWN_MAX, NAME_MAX, REMEMBERED_MAX, SHARES_MAX } from '../limits.js';
 import { segmentFault } from '../names.js';
 import type { ShareSpec } from './entry.js';
+import { Fetched } from './fetched.js';
 import { makeFolders } from './folders.js';
 import { type KeptJobs, type KeptTargets, keptJobs, keptTargets } from './kept-jobs.js';
 import type { Tie } from './known.js';
@@ -225,6 +226,11 @@ export class StateFolder {
 
   async dropTargets(number: number): Promise<void> {
     await unlink(join(this.path, 'transfers', `${number}.json`)).catch(() => {});
+  }
+
+  /** What was fetched before. */
+  fetched(): Fetched {
+    return new Fetched(join(this.path, 'fetched'));
   }
 
   async #read<T>(name: string, schema: z.ZodType<T>, valid: (value: T) => boolean): Promise<T | undefined> {

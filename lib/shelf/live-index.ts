@@ -106,9 +106,8 @@ export class LiveIndex implements Index {
   show(shelf: Shelf, aside = false): void {
     const shelves = this.#kind(aside);
     const before = shelves.get(shelf.writer);
-    if (before && before !== shelf) this.#uncount(before);
-    shelves.set(shelf.writer, shelf);
-    this.#uncount(shelf);
+    if (before) this.#uncount(before);
+    if (before !== shelf) shelves.set(shelf.writer, shelf);
     const { count: size, load } = shelf;
     this.#counted.set(shelf, { size, load });
     this.#size += size;

@@ -15,6 +15,8 @@ export interface Found {
 
 /** Rows that are sorted in one go: some milliseconds. */
 const RUN = 2048;
+/** Rows of which the paths are kept for when they are taken, where there are no more: of more it would take much memory. */
+const KEPT = 65_536;
 
 /** One sorted part, at one of its items. */
 interface Cursor {
@@ -34,11 +36,13 @@ export function* merged(
   others: readonly PeerOffer[] = [],
 ): Generator<PeerOffer | undefined, void, undefined> {
   const heap: Cursor[] = [];
+  let kept = 0;
   for (const { peer, rows, found } of parts) {
     for (let from = 0; from < found.length; from += RUN) {
       const run = found.slice(from, from + RUN);
-      sortRun(rows, run);
-      push(heap, ofRows(rows, run, peer));
+      const paths = sortRun(rows, run);
+      kept += run.length;
+      push(heap, ofRows(rows, run, peer, kept <= KEPT ? paths : undefined));
       if (run.length === RUN) yield undefined;
     }
   }
@@ -58,20 +62,23 @@ export function* merged(
   }
 }
 
-function sortRun(rows: Rows, run: Uint32Array): void {
+/** @returns the paths, in their order */
+function sortRun(rows: Rows, run: Uint32Array): string[] {
   const paths = Array.from(run, (row) => rows.path(row));
   const order = Array.from(run.keys()).sort((a, b) => compare(paths[a], paths[b]));
   run.set(order.map((place) => run[place]));
+  return order.map((place) => paths[place]);
 }
 
-function ofRows(rows: Rows, run: Uint32Array, peer: PeerId): Cursor {
+function ofRows(rows: Rows, run: Uint32Array, peer: PeerId, paths: readonly string[] | undefined): Cursor {
   let at = 0;
+  const pathAt = () => paths?.[at] ?? rows.path(run[at]);
   const cursor: Cursor = {
-    path: rows.path(run[0]),
-    offer: () => rows.offer(run[at], peer),
+    path: pathAt(),
+    offer: () => rows.offer(run[at], peer, cursor.path),
     next: () => {
       if (++at === run.length) return false;
-      cursor.path = rows.path(run[at]);
+      cursor.path = pathAt();
       return true;
     },
   };

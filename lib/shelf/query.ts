@@ -273,14 +273,14 @@ export function matchesWords(path: string, words: readonly string[]): boolean {
  */
 export function rows(offers: Iterable<PeerOffer>, nameOfPeer: (peer: PeerId) => string): FileRow[] {
   const merged = new Map<string, FileRow>();
-  for (const { kind, path, size, mtime, id, peer } of offers) {
-    if (!isFile({ kind })) continue;
+  for (const offer of offers) {
+    const { path, mtime, id, peer } = offer;
+    if (!isFile(offer)) continue;
     const key = `${id !== null && isContentId(id) ? id : peer} ${path}`;
     const row = merged.get(key);
-    const who = { id: peer, name: nameOfPeer(peer) };
-    if (!row) merged.set(key, { path, size, mtime, id, peers: [who] });
+    if (!row) merged.set(key, rowOf(offer, nameOfPeer));
     else {
-      row.peers.push(who);
+      row.peers.push({ id: peer, name: nameOfPeer(peer) });
       // Copies differ in their times; the newest is the same whoever is asked first.
       row.mtime = Math.max(row.mtime, mtime);
     }
@@ -290,6 +290,11 @@ export function rows(offers: Iterable<PeerOffer>, nameOfPeer: (peer: PeerId) => 
   return out.sort(
     (a, b) => byPath(a, b) || compareText(a.id ?? '', b.id ?? '') || compareText(a.peers[0].id, b.peers[0].id),
   );
+}
+
+/** A file that one peer offers, as a row. */
+export function rowOf({ path, size, mtime, id, peer }: PeerOffer, nameOfPeer: (peer: PeerId) => string): FileRow {
+  return { path, size, mtime, id, peers: [{ id: peer, name: nameOfPeer(peer) }] };
 }
 
 function compareText(a: string, b: string): number {

@@ -31,14 +31,18 @@ function metIn(text: string, word: string): number | undefined {
  * @param words folded
  */
 export function rankOf(path: string, words: readonly string[]): number {
-  const text = folded(path);
-  const name = text.slice(text.lastIndexOf('/') + 1);
+  const slash = path.lastIndexOf('/') + 1;
+  return rankIn(folded(path.slice(0, slash)), folded(path.slice(slash)), path.length, words);
+}
+
+/** The same of a path's folder, with its slash, and its name. @param folder folded, as the name is @param length of the path */
+export function rankIn(folder: string, name: string, length: number, words: readonly string[]): number {
   let elsewhere = 0;
   let mets = 0;
   for (const word of words) {
     const inName = metIn(name, word);
     if (inName === undefined) elsewhere++;
-    mets += inName ?? metIn(text, word) ?? INSIDE;
+    mets += inName ?? metIn(folder + name, word) ?? INSIDE;
   }
-  return (elsewhere * METS + mets) * LENGTHS + Math.min(path.length, LENGTHS - 1);
+  return (elsewhere * METS + mets) * LENGTHS + Math.min(length, LENGTHS - 1);
 }

@@ -10,6 +10,7 @@ import { blake3 } from '../hash.js';
 import type { PeerId } from '../ids.js';
 import type { Kind, Offer, PeerOffer } from '../offer.js';
 import { folded } from './folded.js';
+import { SIGN, writeSign } from './signs.js';
 
 export const KINDS: readonly Kind[] = ['file', 'executable', 'folder', 'removed'];
 /** Bits of a row's state: the kind, whether it has an id, and whether it does not count any more. */
@@ -73,10 +74,15 @@ export class Rows {
   end = NO_WORDS;
   /** Bytes of the name itself, which are 255 at most. */
   nameLength = NO_BYTES;
-  /** Folders with their slash, "" for none, and the bytes of each. */
+  /** What may occur in each name without case and accents, SIGN words a row. */
+  sign = NO_WORDS;
+  /** Folders with their slash, "" for none; the same without case and accents; and the bytes of each. */
   folders: string[] = [];
+  plainFolders: string[] = [];
   folderBytes: number[] = [];
   #numbers = new Map<string, number>();
+  /** The ids' bytes once more, as what makes text of them. */
+  #idBytes: Buffer = NO_BUFFER;
 
   /** Makes room for so many rows in all. */
   reserve(rows: number): void {
@@ -111,13 +117,16 @@ export class Rows {
     if (start + name.length * 3 > this.names.length) this.#moreNames(start, start + name.length * 3);
     let end = start + this.#writeText(name, start);
     this.nameLength[row] = end - start;
+    let plainFrom = start;
     if (end - start !== name.length) {
       const plain = folded(name);
       if (plain !== asciiLower(name)) {
         if (end + plain.length * 3 > this.names.length) this.#moreNames(end, end + plain.length * 3);
+        plainFrom = end;
         end += this.names.write(plain, end);
       }
     }
+    writeSign(this.names, plainFrom, end, this.sign, row * SIGN);
     this.end[row] = end;
     this.length++;
     return row;
@@ -137,6 +146,25 @@ export class Rows {
     return this.names.toString('utf8', start, start + this.nameLength[row]);
   }
 
+  /** A name without case and accents. */
+  plainName(row: number): string {
+    const start = this.nameStart(row);
+    const raw = start + this.nameLength[row];
+    const end = this.end[row];
+    return raw < end ? this.names.toString('utf8', raw, end) : this.names.toString('utf8', start, raw).toLowerCase();
+  }
+
+  /** Characters of a path, as text has them. */
+  pathLength(row: number): number {
+    const start = this.nameStart(row);
+    let length = this.folders[this.folder[row]].length;
+    for (let i = start; i < start + this.nameLength[row]; i++) {
+      // What goes on with a character is none; one of four bytes is two.
+      if ((this.names[i] & 0xc0) !== 0x80) length += this.names[i] >= 0xf0 ? 2 : 1;
+    }
+    return length;
+  }
+
   path(row: number): string {
     return this.folders[this.folder[row]] + this.name(row);
   }
@@ -149,13 +177,14 @@ export class Rows {
   id(row: number): string | null {
     if ((this.state[row] & HAS_ID) === 0) return null;
     const { ids } = this;
-    return Buffer.from(ids.buffer, ids.byteOffset + row * ID, ID).toString('hex');
+    if (this.#idBytes.buffer !== ids.buffer) this.#idBytes = Buffer.from(ids.buffer, ids.byteOffset, ids.length);
+    return this.#idBytes.toString('hex', row * ID, row * ID + ID);
   }
 
-  /** The offer of a row, made anew each time. */
-  offer(row: number, peer: PeerId): PeerOffer {
+  /** The offer of a row, made anew each time. @param path its path, where that was made already */
+  offer(row: number, peer: PeerId, path = this.path(row)): PeerOffer {
     return {
-      path: this.path(row),
+      path,
       kind: KINDS[this.state[row] & KIND],
       size: this.size[row],
       mtime: this.mtime[row],
@@ -195,7 +224,9 @@ export class Rows {
     copy.names = Buffer.from(this.names);
     copy.end = this.end.slice();
     copy.nameLength = this.nameLength.slice();
+    copy.sign = this.sign.slice();
     copy.folders = [...this.folders];
+    copy.plainFolders = [...this.plainFolders];
     copy.folderBytes = [...this.folderBytes];
     copy.#numbers = new Map(this.#numbers);
     return copy;
@@ -223,6 +254,8 @@ export class Rows {
       // Not a part of a path that was sent: that would keep all of it.
       const own = Buffer.from(folder).toString();
       this.folders.push(own);
+      const plain = folded(own);
+      this.plainFolders.push(plain === own ? own : plain);
       this.folderBytes.push(Buffer.byteLength(own));
       this.#numbers.set(own, number);
     }
@@ -256,6 +289,7 @@ export class Rows {
     this.ids = resized(this.ids, room * ID);
     this.end = resized(this.end, room);
     this.nameLength = resized(this.nameLength, room);
+    this.sign = resized(this.sign, room * SIGN);
   }
 
   /** @param used bytes that are kept */

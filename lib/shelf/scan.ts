@@ -1,6 +1,7 @@
 /**
  * Looking through the rows of a shelf: by pattern, by words, by what a WHAT may mean. Pure.
- * A folder is looked at once, and of a name its bytes, so that a million paths are looked through without being made into text.
+ * A folder is looked at once, and of a name its sign and then its bytes, so that a million paths are looked through without being
+ * read, and none is made into text but what fits.
  * Whoever goes through rests where an undefined is given, so that others have their turns. Called by the listing.
  */
 import { isContentId } from '../hash.js';
@@ -9,11 +10,17 @@ import { folded } from './folded.js';
 import { compile, compileHalves, isPattern } from './glob.js';
 import { type Meaning, nameOf, wordMatcher } from './query.js';
 import { DEAD, HAS_ID, ID, KIND, REMOVED, type Rows } from './rows.js';
+import { LOWER, SIGN, signOf } from './signs.js';
 
 /** What is looked for. */
 export interface Wanted {
-  /** What a folder, with its slash, says of all that is in it; 0 where nothing in it can fit. */
-  folder(folder: string): number;
+  /**
+   * What a folder, with its slash, says of all that is in it; 0 where nothing in it can fit.
+   * @param plain the folder without case and accents
+   */
+  folder(folder: string, plain: string): number;
+  /** What the sign of a row has that fits; anything where it is left out. @param state what its folder said */
+  sign?(state: number): Uint32Array;
   /** Whether a row fits. @param state what its folder said */
   fits(rows: Rows, row: number, state: number): boolean;
 }
@@ -45,8 +52,11 @@ export function wantedPattern(pattern: string): Wanted {
     last.includes('**') ? '' : last.slice(0, last.indexOf('*') < 0 ? undefined : last.indexOf('*')),
   );
   const tail = Buffer.from(last.slice(last.lastIndexOf('*') + 1));
+  // Otherwise its sign is asked first.
+  const sign = signOf(last.includes('**') || head.length + tail.length > 1 ? [] : runsOf(last));
   return {
     folder: halves.begin,
+    ...(sign.some((word) => word !== 0) ? { sign: () => sign } : {}),
     fits: (rows, row, state) => {
       const start = rows.nameStart(row);
       const { names } = rows;
@@ -64,11 +74,21 @@ export function wantedPattern(pattern: string): Wanted {
   };
 }
 
+/** What a name has in it that has this between wildcards: only ASCII stays together when case and accents are taken away. */
+function runsOf(name: string): string[] {
+  return name.split(/\*|[^\p{ASCII}]/u);
+}
+
 /** A path alone. */
 function exactly(path: string): Wanted {
   const name = nameOf(path);
   const parent = path.slice(0, path.length - name.length);
-  return { folder: (folder) => (folder === parent ? MAYBE : 0), fits: (rows, row) => rows.name(row) === name };
+  const sign = signOf(runsOf(name));
+  return {
+    folder: (folder) => (folder === parent ? MAYBE : 0),
+    sign: () => sign,
+    fits: (rows, row) => rows.name(row) === name,
+  };
 }
 
 /** A path and what lies below it. */
@@ -93,12 +113,20 @@ export function wantedWords(words: readonly string[]): Wanted {
   const needles = all.map((word) => Buffer.from(word));
   const missing = (1 << all.length) - 1;
   const FOUND = 1 << all.length;
+  const signs = new Map<number, Uint32Array>();
   return {
-    folder: (folder) => {
-      const text = folded(folder);
+    folder: (_, plain) => {
       let left = missing;
-      for (const [i, word] of all.entries()) if (text.includes(word)) left &= ~(1 << i);
+      for (let i = 0; i < all.length; i++) if (plain.includes(all[i])) left &= ~(1 << i);
       return FOUND | left;
+    },
+    sign: (state) => {
+      let sign = signs.get(state);
+      if (!sign) {
+        sign = signOf(all.filter((_, i) => state & (1 << i)));
+        signs.set(state, sign);
+      }
+      return sign;
     },
     fits: (rows, row, state) => {
       if (state === FOUND) return true;
@@ -126,11 +154,14 @@ export function wantedMeaning({ kind, text }: Meaning): Wanted {
       return wantedPattern(text);
     case 'id':
       return wantedId(text.slice(1).toLowerCase());
-    case 'name':
+    case 'name': {
+      const sign = signOf(runsOf(text));
       return {
         folder: () => MAYBE,
+        sign: () => sign,
         fits: (rows, row) => rows.nameLength[row] >= text.length && rows.name(row) === text,
       };
+    }
   }
 }
 
@@ -153,19 +184,25 @@ function wantedId(prefix: string): Wanted {
  */
 export function* scan(rows: Rows, wanted: Wanted, folders: boolean): Generator<undefined, Uint32Array, undefined> {
   const states = new Uint32Array(rows.folders.length);
+  const signs = new Uint32Array(rows.folders.length * SIGN);
   for (const [i, folder] of rows.folders.entries()) {
-    states[i] = wanted.folder(folder);
+    states[i] = wanted.folder(folder, rows.plainFolders[i]);
+    if (states[i] !== 0 && wanted.sign) signs.set(wanted.sign(states[i]), i * SIGN);
     if (i % FOLDERS === FOLDERS - 1) yield undefined;
   }
-  const { state, folder } = rows;
+  const { state, folder, sign } = rows;
+  const isSigned = wanted.sign !== undefined;
   let found = new Uint32Array(64);
   let count = 0;
   for (let row = 0; row < rows.length; row++) {
     if (row % ROWS === ROWS - 1) yield undefined;
     const said = state[row] & (DEAD | KIND);
     if (said >= (folders ? REMOVED : REMOVED - 1)) continue;
-    const inside = states[folder[row]];
-    if (inside === 0 || !wanted.fits(rows, row, inside)) continue;
+    const at = folder[row];
+    const inside = states[at];
+    if (inside === 0) continue;
+    if (isSigned && (signs[at * SIGN] & ~sign[row * SIGN] || signs[at * SIGN + 1] & ~sign[row * SIGN + 1])) continue;
+    if (!wanted.fits(rows, row, inside)) continue;
     if (count === found.length) {
       const wider = new Uint32Array(count * 2);
       wider.set(found);
@@ -193,5 +230,3 @@ function occurs(needle: Uint8Array, bytes: Uint8Array, from: number, to: number)
   }
   return false;
 }
-
-const LOWER = Uint8Array.from({ length: 256 }, (_, byte) => (byte >= 65 && byte <= 90 ? byte + 32 : byte));

@@ -13,7 +13,7 @@ import { type Applied, difference, fits, settle } from './staging.js';
 /** Offers until which they are kept as they came, and applied together. */
 const FEW = 4000;
 /** Offers that are worked on in one step: some milliseconds. */
-const STEP = 16_384;
+const STEP = 8192;
 
 export class Stage {
   /** What came, as long as it is little. */

@@ -9,8 +9,8 @@ import type { Head } from '../wire/head.js';
 import type { Rows } from './rows.js';
 import { type Proof, Shelf } from './shelf.js';
 
-/** Changes that are worked out at once. */
-const FEW = 10_000;
+/** Changes that are worked out and told at once: some milliseconds, as many peers may come or go in one moment. */
+const FEW = 2000;
 
 /** One path's entry before and after; tombstones and absence are undefined. */
 export interface Change {

@@ -18,6 +18,8 @@ export type BatchEvent =
   | { kind: 'source-gone'; peer: PeerId; code: Code }
   /** A file came, verified and written, or not: `code` says why. */
   | { kind: 'settled'; file: number; peer: PeerId; code: Code | undefined }
+  /** These came, verified and written. */
+  | { kind: 'came'; files: readonly number[]; peer: PeerId }
   | { kind: 'heard'; peer: PeerId }
   | { kind: 'timer' };
 
@@ -187,6 +189,9 @@ export class Batch {
       }
       case 'settled':
         this.#settled(event.file, event.peer, event.code, now, out);
+        break;
+      case 'came':
+        for (const file of event.files) this.#settled(file, event.peer, undefined, now, out);
         break;
       case 'timer':
         this.#late(now, out);

@@ -2,24 +2,26 @@
  * The receiving side of one large file: which blocks to ask of which source, and when to ask again.
  *
  * Owns the chunks' states, the sources and what is in flight to each. Always true: a block in flight belongs to an active
- * chunk; a source's death or stall gives back all that it held in one call; a chunk is `have` only after the driver said
- * that it was verified and written; under a limit a block is asked for only with leave, and time begins to count for its source
+ * chunk; with a source that guides only chunks are begun that it promised, unless nothing at all is under way; a source's death or
+ * stall gives back all that it held in one call; a chunk is `have` only after the driver said that it was verified and written; under a limit a block is asked for only with leave, and time begins to count for its source
  * when it is asked for, so that waiting for leave is nobody's silence. Called by the driver of a fetch, which carries out the effects in their order.
  */
 import { Bits } from '../bits.js';
 import type { Millis, Random } from '../clock.js';
 import type { Code } from '../errors.js';
 import type { PeerId } from '../ids.js';
-import { ASSEMBLY_MAX, BLOCK } from '../limits.js';
+import { ASSEMBLY_MAX, BLOCK, PROMISED_MAX } from '../limits.js';
 import { Chunks } from './chunks.js';
 import { chunkCount, chunkLength, chunkSizeOf } from './content.js';
 import { FREE, type Leave } from './limit.js';
 import { Rto } from './rto.js';
 
 export type DownloadEvent =
-  /** A source answered with its manifest. `have` undefined: it has everything. */
-  | { kind: 'source'; peer: PeerId; have: Uint8Array | undefined }
+  /** A source answered with its manifest. `have` undefined: it has everything. `promised` where it guides, as in `guided`. */
+  | { kind: 'source'; peer: PeerId; have: Uint8Array | undefined; promised?: number[] | undefined }
   | { kind: 'source-has'; peer: PeerId; chunks: number[] }
+  /** A source of all tells which chunks it gives to us and not to others; or, `free`, that it minds no more. */
+  | { kind: 'guided'; peer: PeerId; chunks: number[]; free: boolean }
   /** The connection broke, or the source said that it cannot go on. */
   | { kind: 'source-gone'; peer: PeerId }
   | { kind: 'block'; peer: PeerId; block: number; bytes: number }
@@ -32,6 +34,8 @@ export type DownloadEvent =
 export type DownloadEffect =
   | { kind: 'request'; peer: PeerId; block: number; count: number }
   | { kind: 'ack'; peer: PeerId; block: number }
+  /** Of what the source promised these are not needed of it. */
+  | { kind: 'spare'; peer: PeerId; chunks: number[] }
   /** Keep the bytes of this block (the driver copies them to their place in the chunk). */
   | { kind: 'keep'; block: number }
   /** The chunk is whole: verify it, write it, answer `checked`. */
@@ -51,8 +55,18 @@ const STRIKES = 2;
 const WINDOW_FIRST = 4;
 const WINDOW_MIN = 2;
 const WINDOW_MAX = 64;
+/** A round trip is believed so far; of several sources less, as what is longer there is mostly the queue of those who ask the same one. */
+const TRIP_MAX: Millis = 1000;
+const TRIP_OF_SEVERAL: Millis = 100;
 /** What is added to the round trip when the window is sized: the event loop's and the disk's own pauses. */
 const SLACK: Millis = 20;
+/** What may be in flight of several sources together: what arrives in so many ms, and some chunks. */
+const ALL_TIME: Millis = 150;
+const ALL_CHUNKS = 4;
+/** Where nothing at all is under way for so long, no source's guidance is followed: those whom it meant may have come to nothing. */
+const HUNGER: Millis = 1000;
+/** A source that is asked, and of which no whole block came for so long, is not waited for by others that could do its work. */
+const DRIP: Millis = 5000;
 /** Blocks that are in flight beyond that, and the time at most that they may take: a slow link's queue stays short. */
 const MORE = 8;
 const MORE_TIME: Millis = 100;
@@ -63,6 +77,8 @@ interface Source {
   rto: Rto;
   /** Blocks asked for and not here, in the order of asking: when, how often, and the how manieth asked of this source. */
   inFlight: Map<number, { at: Millis; tries: number; turn: number }>;
+  /** Where it guides its receivers: chunks that it gives to us, in the order of promising. */
+  promised: Set<number> | undefined;
   /** Blocks that it is to be asked for, once there is leave, in their order. */
   pending: Set<number>;
   /** Blocks asked for so far, and the latest of them that came. */
@@ -80,6 +96,8 @@ interface Source {
   rateBytes: number;
   /** Least service time seen, ms. */
   least: Millis;
+  /** Blocks of the window while it is not yet found how much the way takes: one more for each that comes as quickly as any. */
+  start: number;
   /** What had happened when nothing was found to ask it for: until more does, there is no need to look again. */
   barren: number;
 }
@@ -115,6 +133,11 @@ export class Download {
   /** Whether there was a limit lately, so that some may wait for leave. */
   #isLimited = false;
   #swarm = false;
+  /** Sources that guide. */
+  #guides = 0;
+  /** Since when nothing has been under way while there are such, and whether that was too long. */
+  #idleAt: Millis | undefined;
+  #isHungry = false;
   #done = false;
 
   /**
@@ -172,6 +195,11 @@ export class Download {
     return { chunk, offset, length: Math.min(BLOCK, chunkLength(this.size, chunk) - offset) };
   }
 
+  /** Whether a source that has only a part has told of this chunk. */
+  hasPart(peer: PeerId, chunk: number): boolean {
+    return this.#sources.get(peer)?.have?.has(chunk) ?? false;
+  }
+
   /** Whether others receive this content too, so that the order of fetching matters to them. */
   set swarm(on: boolean) {
     this.#swarm = on;
@@ -193,11 +221,15 @@ export class Download {
     switch (event.kind) {
       case 'source':
         this.#addSource(event.peer, event.have, now);
+        if (event.promised) this.#guided(event.peer, event.promised, false);
         break;
       case 'source-has':
         // None is the word of one that a limit holds up.
         if (event.chunks.length === 0) this.#heard(event.peer, now);
         else this.#sourceHas(event.peer, event.chunks);
+        break;
+      case 'guided':
+        this.#guided(event.peer, event.chunks, event.free);
         break;
       case 'source-gone':
         this.#removeSource(event.peer, out);
@@ -206,8 +238,9 @@ export class Download {
         this.#block(event.peer, event.block, event.bytes, now, out);
         break;
       case 'heard':
+        // It comes with every few packets, and leaves nothing to ask for; an alarm that rings early for it looks again.
         this.#heard(event.peer, now);
-        break;
+        return out;
       case 'checked':
         this.#checked(event.chunk, event.ok, out);
         break;
@@ -220,6 +253,7 @@ export class Download {
       this.#done = true;
       out.push({ kind: 'complete' });
     }
+    this.#rest(now);
     const at = this.#deadline();
     if (at !== undefined) out.push({ kind: 'timer', at });
     return out;
@@ -246,6 +280,7 @@ export class Download {
       have: bits?.isFull ? undefined : bits,
       rto: new Rto(),
       inFlight: new Map(),
+      promised: undefined,
       pending: new Set(),
       turns: 0,
       cameTurn: 0,
@@ -257,6 +292,7 @@ export class Download {
       rateAt: now,
       rateBytes: 0,
       least: Number.POSITIVE_INFINITY,
+      start: WINDOW_FIRST,
       barren: -1,
     });
     this.#news++;
@@ -274,9 +310,48 @@ export class Download {
     }
   }
 
+  #guided(peer: PeerId, chunks: readonly number[], free: boolean): void {
+    const source = this.#sources.get(peer);
+    // Who has a part has nothing to hold back.
+    if (!source || source.have) return;
+    // News for what it itself is asked for: all the others are not looked through at its every word.
+    source.barren = -1;
+    if (free) {
+      if (source.promised) this.#guides--;
+      source.promised = undefined;
+      return;
+    }
+    if (!source.promised) this.#guides++;
+    source.promised ??= new Set();
+    for (const chunk of chunks) {
+      if (chunk >= this.chunks.count || source.promised.size >= PROMISED_MAX) continue;
+      source.promised.add(chunk);
+      this.#isHungry = false;
+    }
+  }
+
+  /** Takes note of whether anything is under way. */
+  #rest(now: Millis): void {
+    const isIdle = (s: Source) => s.inFlight.size === 0 || this.#drips(s, now);
+    const areIdle = this.#guides > 0 && this.chunks.missing > 0 && this.#areAll(isIdle);
+    if (!areIdle) this.#idleAt = undefined;
+    else this.#idleAt ??= now;
+  }
+
+  /** Whether a source is asked for something, and gives nothing that is whole, however much of it there is heard. */
+  #drips({ inFlight, rateAt }: Source, now: Millis): boolean {
+    return inFlight.size > 0 && now - rateAt >= DRIP;
+  }
+
+  #areAll(are: (source: Source) => boolean): boolean {
+    for (const source of this.#sources.values()) if (!are(source)) return false;
+    return true;
+  }
+
   #removeSource(peer: PeerId, out: DownloadEffect[]): void {
     const source = this.#sources.get(peer);
     if (!source) return;
+    if (source.promised) this.#guides--;
     this.#giveBack(source, out);
     this.#news++;
     this.#sources.delete(peer);
@@ -317,6 +392,9 @@ export class Download {
       if (asked.tries === 1) {
         source.rto.sample(now - asked.at);
         source.least = Math.min(source.least, now - asked.at);
+        // As TCP's slow start: it ends where blocks wait somewhere, and of several sources, as there somebody else is there to be fair to.
+        const isQuick = now - asked.at <= 2 * source.least + SLACK && this.#sources.size === 1;
+        source.start = isQuick && source.start > 0 ? source.start + 1 : 0;
       }
       this.#measure(source, bytes, now);
     }
@@ -368,7 +446,9 @@ export class Download {
     const span = now - source.rateAt;
     if (span < 100 && source.rate > 0) return;
     const rate = source.rateBytes / Math.max(1, span);
-    source.rate = source.rate === 0 ? rate : source.rate + (rate - source.rate) / 4;
+    // A long way is filled in a few round trips only where more is believed at once: of one alone, as there is nobody to be fair to.
+    const isSure = source.rate === 0 || (rate > source.rate && this.#sources.size === 1);
+    source.rate += (rate - source.rate) * (isSure ? 1 : 1 / 4);
     source.rateAt = now;
     source.rateBytes = 0;
   }
@@ -411,10 +491,11 @@ export class Download {
    * first would keep what it had, and only the same number more for each makes them equal in time (as in TCP Vegas).
    */
   #window(source: Source): number {
-    if (source.rate === 0) return WINDOW_FIRST;
-    const product = source.rate * (2 * Math.min(source.least, 1000) + SLACK);
+    if (source.rate === 0) return Math.max(WINDOW_FIRST, Math.min(WINDOW_MAX, source.start));
+    const trip = Math.min(source.least, this.#sources.size > 1 ? TRIP_OF_SEVERAL : TRIP_MAX);
+    const product = source.rate * (2 * trip + SLACK);
     const more = Math.min(MORE * BLOCK, source.rate * MORE_TIME);
-    return Math.min(WINDOW_MAX, Math.max(WINDOW_MIN, Math.ceil((product + more) / BLOCK)));
+    return Math.min(WINDOW_MAX, Math.max(WINDOW_MIN, source.start, Math.ceil((product + more) / BLOCK)));
   }
 
   #has(source: Source, chunk: number): boolean {
@@ -436,16 +517,46 @@ export class Download {
       return;
     }
     if (this.#isLimited) this.#askPending(now, out);
-    for (const source of this.#sources.values()) {
-      if (source.stalled) continue;
-      let room = this.#window(source) - source.inFlight.size;
-      // Asking in halves of the window keeps requests few where blocks are many.
-      while (room > 0) {
-        const active = this.#begin(source) ?? this.#help(source);
-        if (!active) break;
-        room -= this.#request(source, active, now, out);
-      }
+    let room = this.#room();
+    const able = new Set<Source>();
+    for (const source of this.#sources.values()) if (!source.stalled) able.add(source);
+    while (room > 0) {
+      const source = this.#leastAsked(able);
+      if (!source) break;
+      const active = this.#begin(source, out) ?? this.#help(source, now);
+      if (active) room -= this.#request(source, active, now, out);
+      else able.delete(source);
     }
+  }
+
+  /** How many more blocks may be in flight, of all sources together. */
+  #room(): number {
+    if (this.#sources.size < 2) return Number.POSITIVE_INFINITY;
+    let rate = 0;
+    let inFlight = 0;
+    for (const source of this.#sources.values()) {
+      rate += source.rate;
+      inFlight += source.inFlight.size;
+    }
+    return Math.ceil((rate * ALL_TIME) / BLOCK) + ALL_CHUNKS * this.#perChunk - inFlight;
+  }
+
+  /** Of these the source that is to be asked first: who promised something, then who has least to do. Whose window is full is left out. */
+  #leastAsked(able: Set<Source>): Source | undefined {
+    let best: Source | undefined;
+    let least = Number.POSITIVE_INFINITY;
+    for (const source of able) {
+      const { inFlight, promised } = source;
+      if (inFlight.size >= this.#window(source)) {
+        able.delete(source);
+        continue;
+      }
+      const load = promised && promised.size > 0 ? -1 : inFlight.size;
+      if (load >= least) continue;
+      best = source;
+      least = load;
+    }
+    return best;
   }
 
   /**
@@ -453,7 +564,7 @@ export class Download {
    * behind the others, so that they take turns with the chunks.
    */
   #askBit(now: Millis, out: DownloadEffect[]): void {
-    for (let source = this.#nextToAsk(); source; source = this.#nextToAsk()) {
+    for (let source = this.#nextToAsk(now, out); source; source = this.#nextToAsk(now, out)) {
       const [block] = source.pending;
       if (!this.#leave.take(this.placeOf(block).length)) return;
       this.#askOne(source, block, now, out);
@@ -482,12 +593,12 @@ export class Download {
   }
 
   /** A source with room in its window and a block that it is to be asked for. */
-  #nextToAsk(): Source | undefined {
+  #nextToAsk(now: Millis, out: DownloadEffect[]): Source | undefined {
     const able = [...this.#sources.values()].filter((s) => !s.stalled && s.inFlight.size < this.#window(s));
     const begun = able.find(({ pending }) => pending.size > 0);
     if (begun) return begun;
     return able.find((source) => {
-      const active = this.#begin(source) ?? this.#help(source);
+      const active = this.#begin(source, out) ?? this.#help(source, now);
       if (!active) return false;
       // A helper is asked for what its owner was not, before what it was.
       const owner = this.#sources.get(active.owner);
@@ -500,18 +611,37 @@ export class Download {
     });
   }
 
-  #pick(source: Source): number | undefined {
+  #pick(source: Source, out: DownloadEffect[]): number | undefined {
+    if (source.promised && !this.#isHungry) {
+      return this.#pickPromised(source, out);
+    }
     const random = this.#swarm ? this.#random : undefined;
     const { yields } = this;
     const own = random && yields && this.chunks.pick((c) => !yields(source.peer, c) && this.#has(source, c), random);
     return own ?? this.chunks.pick((c) => this.#has(source, c), random);
   }
 
-  #begin(source: Source): Active | undefined {
+  /** The next chunk that a source gives to us and not to others; it is told which of them are not needed any more. */
+  #pickPromised({ peer, promised }: Source, out: DownloadEffect[]): number | undefined {
+    const spare: number[] = [];
+    let found: number | undefined;
+    for (const chunk of promised ?? []) {
+      promised?.delete(chunk);
+      if (this.chunks.state(chunk) === 'missing') {
+        found = chunk;
+        break;
+      }
+      spare.push(chunk);
+    }
+    if (spare.length > 0) out.push({ kind: 'spare', peer, chunks: spare });
+    return found;
+  }
+
+  #begin(source: Source, out: DownloadEffect[]): Active | undefined {
     if (this.#active.size + this.#checking.size >= this.#activeMax()) return undefined;
     // To look through all chunks takes long, and a source can make us look by every word it sends.
     if (source.barren === this.#news) return undefined;
-    const chunk = this.#pick(source);
+    const chunk = this.#pick(source, out);
     if (chunk === undefined) {
       source.barren = this.#news;
       return undefined;
@@ -533,22 +663,27 @@ export class Download {
 
   /**
    * Endgame: nothing is left to begin, so an idle source helps with the chunk whose owner will be last to finish, where
-   * that is much later than the helper would be. Never more than one helper a chunk.
+   * that is much later than the helper would be. Never more than one helper a chunk, unless that one gives nothing either.
    */
-  #help(source: Source): Active | undefined {
-    if (source.inFlight.size > 0 || source.rate === 0 || this.chunks.missing > 0) return undefined;
+  #help(source: Source, now: Millis): Active | undefined {
+    if (source.inFlight.size > 0 || this.chunks.missing > 0) return undefined;
     let worst: Active | undefined;
     let latest = 0;
     for (const active of this.#active.values()) {
-      if (active.owner === source.peer || active.helper || !this.#has(source, active.chunk)) continue;
-      // One that did not fit comes from one alone, so that it is known whose bytes are wrong.
-      if (this.#avoid.has(active.chunk)) continue;
+      if (active.owner === source.peer || active.helper === source.peer || !this.#has(source, active.chunk)) continue;
       const owner = this.#sources.get(active.owner);
-      if (!owner) continue;
+      const helper = active.helper === undefined ? undefined : this.#sources.get(active.helper);
+      if (!owner || (helper && !this.#drips(helper, now))) continue;
+      const drips = this.#drips(owner, now);
+      // One that did not fit comes from one alone, so that it is known whose bytes are wrong; if it comes.
+      if (!drips && (source.rate === 0 || this.#avoid.has(active.chunk))) continue;
       const left = (active.blocks - active.got.count) * BLOCK;
       const behind = owner.inFlight.size * BLOCK;
-      const finish = owner.rate > 0 ? Math.max(left, behind) / owner.rate : owner.rto.value;
-      if (finish > latest && finish > 2 * (left / source.rate + (source.rto.smoothed ?? 0))) {
+      const soonest = owner.rate > 0 ? Math.max(left, behind) / owner.rate : owner.rto.value;
+      // What it gave before says nothing of one that gives nothing now.
+      const finish = drips ? Math.max(soonest, now - owner.rateAt) : soonest;
+      const mine = source.rate > 0 ? left / source.rate : 0;
+      if (finish > latest && finish > 2 * (mine + (source.rto.smoothed ?? 0))) {
         worst = active;
         latest = finish;
       }
@@ -602,7 +737,7 @@ export class Download {
   }
 
   #deadline(): Millis | undefined {
-    let soonest: Millis | undefined;
+    let soonest = this.#idleAt === undefined ? undefined : this.#idleAt + HUNGER;
     for (const source of this.#sources.values()) {
       for (const due of [this.#silentAt(source), this.#lostAt(source)]) {
         if (due !== undefined && (soonest === undefined || due < soonest)) soonest = due;
@@ -612,6 +747,11 @@ export class Download {
   }
 
   #late(now: Millis, out: DownloadEffect[]): void {
+    if (this.#idleAt !== undefined && now >= this.#idleAt + HUNGER) {
+      this.#isHungry = true;
+      this.#idleAt = undefined;
+      this.#news++;
+    }
     for (const source of this.#sources.values()) {
       const silent = this.#silentAt(source);
       const lost = this.#lostAt(source);

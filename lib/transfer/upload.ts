@@ -2,12 +2,13 @@
  * The serving side of one connection: what was asked for and not sent, what was sent and not acknowledged.
  *
  * Owns the numbers of requested items (blocks of a file, or places of a bundle), never their bytes. Always true: an item
- * is queued or unacknowledged, not both, and at most UNACKED_MAX blocks' worth are unacknowledged. Called by the server's driver, which
- * reads and sends what `next` names.
+ * is queued or unacknowledged, not both; at most UNACKED_MAX blocks' worth are unacknowledged, and of blocks no more than the link's
+ * window, which small files pass. Called by the server's driver, which reads and sends what `next` names.
  */
 import type { Millis } from '../clock.js';
 import { ITEMS_QUEUED_MAX, UNACKED_MAX } from '../limits.js';
 import { Rto } from './rto.js';
+import { SendWindow } from './send-window.js';
 
 /** One thing to send: item `index` of the request `number`. */
 export interface Item {
@@ -19,10 +20,14 @@ interface Sent extends Item {
   at: Millis;
   tries: number;
   weight: number;
+  /** Whether it counts for the link's window. */
+  counts: boolean;
 }
 
 /** What a small file of a bundle counts, where a block counts 1: the frames of a few requests may be under way. */
 export const SMALL_WEIGHT = 1 / 8;
+
+const isBlock = ({ weight }: { weight: number }) => weight >= 1;
 
 /** Times that one item is sent before its receiver counts as gone. */
 const TRIES_MAX = 6;
@@ -40,8 +45,10 @@ export class Upload {
   readonly #asked = new Map<number, Asked>();
   /** Insertion order is sending order, so the oldest is first. */
   readonly #unacked = new Map<string, Sent>();
-  /** What the unacknowledged ones count together. */
+  /** What the unacknowledged ones count together, and the blocks among them that count for the window. */
   #weight = 0;
+  #blocks = 0;
+  readonly #window = new SendWindow();
   /** Patient at first: a slow link takes seconds for a block, and sending it twice would not help. */
   readonly #rto = new Rto(10_000);
   #heard: Millis = 0;
@@ -62,7 +69,9 @@ export class Upload {
     for (const index of indexes) {
       if (asked.queue.length >= ITEMS_QUEUED_MAX) break;
       if (asked.queued.has(index)) continue;
-      this.#forget(`${number}:${index}`);
+      const key = `${number}:${index}`;
+      if (this.#unacked.has(key)) this.#giveUp();
+      this.#forget(key);
       asked.queue.push(index);
       asked.queued.add(index);
     }
@@ -71,7 +80,14 @@ export class Upload {
 
   /** Whether something can be sent now. */
   get ready(): boolean {
-    return this.#turn.length > 0 && this.#weight < UNACKED_MAX;
+    return this.#first !== undefined;
+  }
+
+  /** The request whose turn it is, of those of which something may be sent now. */
+  get #first(): number | undefined {
+    if (this.#weight >= UNACKED_MAX) return undefined;
+    const isFull = this.#blocks >= this.#window.blocks;
+    return isFull ? this.#turn.find((number) => !isBlock(this.#asked.get(number)!)) : this.#turn[0];
   }
 
   /** Requests of which something is queued. */
@@ -91,14 +107,14 @@ export class Upload {
 
   /** What `next` would give, so that it can be read ahead. */
   peek(): Item | undefined {
-    const number = this.#turn[0];
+    const number = this.#first ?? this.#turn[0];
     const asked = number === undefined ? undefined : this.#asked.get(number);
     return asked && { number, index: asked.queue[0] };
   }
 
   /** Takes the next item to send, requests in turn, and counts it as sent; undefined when there is none or the window is full. */
   next(now: Millis): Item | undefined {
-    const number = this.#turn[0];
+    const number = this.#first;
     return number === undefined ? undefined : this.nextOf(number, now);
   }
 
@@ -106,14 +122,17 @@ export class Upload {
   nextOf(number: number, now: Millis): Item | undefined {
     const turn = this.#turn.indexOf(number);
     const asked = this.#asked.get(number);
-    if (!this.ready || turn < 0 || !asked) return undefined;
+    if (this.#weight >= UNACKED_MAX || turn < 0 || !asked) return undefined;
     this.#turn.splice(turn, 1);
     const index = asked.queue.shift()!;
     asked.queued.delete(index);
     if (asked.queue.length > 0) this.#turn.push(number);
     const tries = (asked.tries.get(index) ?? 0) + 1;
-    this.#unacked.set(`${number}:${index}`, { number, index, at: now, tries, weight: asked.weight });
-    this.#weight += asked.weight;
+    const { weight } = asked;
+    const counts = isBlock(asked);
+    this.#unacked.set(`${number}:${index}`, { number, index, at: now, tries, weight, counts });
+    this.#weight += weight;
+    if (counts && this.#blocks++ === 0) this.#window.begins();
     return { number, index };
   }
 
@@ -127,6 +146,7 @@ export class Upload {
       if (!sent) continue;
       this.#forget(key);
       fresh++;
+      if (isBlock(sent)) this.#window.acked(sent.tries === 1 ? now - sent.at : undefined, now);
       if (sent.tries === 1) this.#rto.sample(now - sent.at);
       else this.#asked.get(number)?.tries.delete(index);
     }
@@ -141,8 +161,20 @@ export class Upload {
   }
 
   #forget(key: string): void {
-    this.#weight -= this.#unacked.get(key)?.weight ?? 0;
+    const sent = this.#unacked.get(key);
+    if (!sent) return;
+    this.#weight -= sent.weight;
+    if (sent.counts) this.#blocks--;
     this.#unacked.delete(key);
+  }
+
+  /**
+   * What is asked for again was waited for in vain: so was perhaps all that is under way, and no acknowledgement of it makes room for what
+   * is asked for now.
+   */
+  #giveUp(): void {
+    for (const sent of this.#unacked.values()) sent.counts = false;
+    this.#blocks = 0;
   }
 
   /** When `expire` should be called next, or undefined when nothing waits for an acknowledgement. */

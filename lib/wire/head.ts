@@ -61,11 +61,6 @@ export function peekId(packed: Uint8Array): PeerId {
   return Buffer.from(packed.buffer, packed.byteOffset, packed.length).toString('latin1', 2, 28);
 }
 
-/** The nonce that it says it answers, or any bytes where it answers none: its last field. */
-export function peekEcho(packed: Uint8Array): Uint8Array {
-  return packed.subarray(Math.max(0, packed.length - ECHO));
-}
-
 /** The bytes that a head's signature is over. */
 export function headStatement(packed: Uint8Array): Buffer {
   return Buffer.concat([DOMAIN, packed]);

@@ -2,12 +2,14 @@
  * Many receivers of one file on a virtual clock: the shipped Download of each, and an Upload for each pair, over equal links that
  * carry whole blocks in turn. Nothing is lost; who knows whom is drawn by lot, from a seed.
  *
- * Owns the clock and all peers. Always true: a peer's link carries one block at a time in each direction, and its receivers take
+ * Owns the clock and all peers, and the guide of the source. Always true: a peer's link carries one block at a time in each direction, and its receivers take
  * turns; the same seed has the same run. Called by simulate.ts.
  */
 import { type Millis, type Random, seeded } from '../../lib/clock.js';
 import { BLOCK, SOURCES_MAX } from '../../lib/limits.js';
+import { chunkSizeOf } from '../../lib/transfer/content.js';
 import { Download, type DownloadEffect, type DownloadEvent } from '../../lib/transfer/download.js';
+import { Guide, type Word } from '../../lib/transfer/guide.js';
 import { Upload } from '../../lib/transfer/upload.js';
 import { Queue } from '../sim/queue.js';
 
@@ -66,6 +68,8 @@ export class SwarmWorld {
   readonly #queue = new Queue();
   readonly #random: Random;
   readonly #nodes: Node[];
+  /** The source's. */
+  readonly #guide: Guide<Node>;
   readonly #byName: Map<string, Node>;
   #now: Millis = 0;
   #events = 0;
@@ -76,6 +80,7 @@ export class SwarmWorld {
     this.#random = seeded(settings.seed);
     const nodes = Array.from({ length: settings.receivers + 1 }, (_, i) => this.#node(i));
     this.#nodes = nodes;
+    this.#guide = new Guide(settings.bytes, this.#random());
     this.#byName = new Map(nodes.map((node) => [node.name, node]));
     this.#wanting = settings.receivers;
   }
@@ -144,7 +149,13 @@ export class SwarmWorld {
   #meet(node: Node, from: Node): void {
     if (from.left) return;
     from.uploads.set(node.name, { from, to: node, upload: new Upload() });
-    this.#give(node, { kind: 'source', peer: from.name, have: from.download?.chunks.have.bytes });
+    let promised: number[] | undefined;
+    if (!from.download) {
+      const words = this.#guide.join(node, this.#now);
+      promised = words.find(({ member }) => member === node)?.chunks;
+      this.#tell(words.filter(({ member }) => member !== node));
+    }
+    this.#give(node, { kind: 'source', peer: from.name, have: from.download?.chunks.have.bytes, promised });
   }
 
   #give(node: Node, event: DownloadEvent): void {
@@ -156,11 +167,23 @@ export class SwarmWorld {
     switch (effect.kind) {
       case 'request': {
         const blocks = Array.from({ length: effect.count }, (_, i) => effect.block + i);
-        this.#toFlow(node, effect.peer, ({ upload }) => upload.request(0, blocks));
+        this.#toFlow(node, effect.peer, ({ from, upload }) => {
+          upload.request(0, blocks);
+          if (from.download) return;
+          for (const block of blocks) this.#tell(this.#guide.asked(node, this.#chunkOf(block), this.#now));
+        });
         break;
       }
       case 'ack':
-        this.#toFlow(node, effect.peer, ({ upload }) => upload.acked(0, [effect.block], this.#now));
+        this.#toFlow(node, effect.peer, ({ from, upload }) => {
+          upload.acked(0, [effect.block], this.#now);
+          const chunk = this.#chunkOf(effect.block);
+          if (!from.download && this.#chunkOf(effect.block + 1) !== chunk)
+            this.#tell(this.#guide.arrived(node, chunk, this.#now));
+        });
+        break;
+      case 'spare':
+        this.#toFlow(node, effect.peer, () => this.#tell(this.#guide.spare(node, effect.chunks, this.#now)));
         break;
       case 'check':
         this.#at(this.#now + WRITE, () => this.#checked(node, effect.chunk));
@@ -183,6 +206,17 @@ export class SwarmWorld {
     }
   }
 
+  #chunkOf(block: number): number {
+    return Math.floor((block * BLOCK) / chunkSizeOf(this.#settings.bytes));
+  }
+
+  /** The source's guide has something to say. */
+  #tell(words: readonly Word<Node>[]): void {
+    for (const { member, chunks, free } of words) {
+      this.#later(() => this.#give(member, { kind: 'guided', peer: this.#nodes[0].name, chunks, free }));
+    }
+  }
+
   #checked(node: Node, chunk: number): void {
     this.#give(node, { kind: 'checked', chunk, ok: true });
     for (const { to } of node.uploads.values()) {
@@ -193,6 +227,7 @@ export class SwarmWorld {
   #finish(node: Node): void {
     node.finished = this.#now;
     this.#wanting--;
+    this.#later(() => this.#tell(this.#guide.leave(node, this.#now)));
     for (const other of this.#nodes) {
       const flow = other.uploads.get(node.name);
       if (!flow) continue;

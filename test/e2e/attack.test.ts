@@ -79,6 +79,19 @@ test('a source that says that our disk is full spoils nothing that another has',
   t.is(outcome.done.length, 300);
 });
 
+test('a file that comes twice in one bundle is here once, and has not failed', async (t) => {
+  const lan = await Lan.make(t);
+  const data = content(1000, 7);
+  const liar = await offerer(t, 'liar', { 'pub/twice.txt': data }, (talk, message) => {
+    if (!is(message, 'S')) return;
+    const file = { place: 0, code: '', id: idOf(data), size: data.length, mtime: 1, executable: false };
+    talk.send({ type: 'U', number: message.number, files: [file, file], data: Buffer.concat([data, data]) });
+  });
+  const shot = await lan.peer('shot', { passive: true, join: [liar.address] });
+  const outcome = await get(shot, 'pub/twice.txt', `${await lan.fresh('in')}/`);
+  t.deepEqual([outcome.codes, outcome.done.length], [[], 1]);
+});
+
 test('what a source says went wrong is one line, and none of our own failures', async (t) => {
   const lan = await Lan.make(t);
   const data = content(2 * MIB, 1);

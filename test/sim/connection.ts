@@ -63,7 +63,7 @@ export class Connection {
     this.#pumping[way] = true;
     const [from, to] = way === 0 ? [this.a, this.b] : [this.b, this.a];
     const blocked = !this.#world.passes(from, to) || !this.#world.passes(to, from);
-    this.#world.after(blocked ? RETRANSMIT : this.#world.latency(), () => {
+    this.#world.afterAt(blocked ? RETRANSMIT : this.#world.latency(), to, () => {
       if (!this.#open) return;
       if (!this.#world.passes(from, to) || !this.#world.passes(to, from)) {
         if (this.#world.now - since > BREAKS) this.close();

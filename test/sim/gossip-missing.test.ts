@@ -65,8 +65,8 @@ function accusation(teller: Host, victim: Host, beat: number, key = teller.key):
   return { type: 'x', id, epoch, beat, from: teller.id, sig };
 }
 
-const say = (to: Host, message: MessageOf<'x'>, host: string): void =>
-  to.handle({ kind: 'datagram', from: { host, port: 5000 }, multicast: true, message });
+const say = (to: Host, message: MessageOf<'x'>, host: string, multicast = true): void =>
+  to.handle({ kind: 'datagram', from: { host, port: 5000 }, multicast, message });
 
 function assertStays(t: ExecutionContext, world: World, hosts: Host[]): void {
   world.run(3000);
@@ -99,7 +99,7 @@ test('a liar drops nobody who was heard lately; and who hears that it is said to
   assertStays(t, world, hosts);
 });
 
-test('what a stranger says of a member, or in another’s name, or of a beat before the last, drops nobody', (t) => {
+test('what a stranger says of a member, or in another’s name, or of a beat before the last, or a member to one alone, drops nobody', (t) => {
   const [world, hosts] = network(4);
   world.run(20_000);
   const [victim, teller, hearer] = hosts;
@@ -113,6 +113,7 @@ test('what a stranger says of a member, or in another’s name, or of a beat bef
     say(hearer, accusation(teller, victim, beat, stranger.key), teller.ip);
     say(hearer, accusation(teller, victim, 0), teller.ip);
     say(hearer, { ...accusation(teller, victim, 0), beat }, teller.ip);
+    say(hearer, accusation(teller, victim, beat), teller.ip, false);
     world.run(50);
   }
   world.run(650);

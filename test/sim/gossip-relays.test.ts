@@ -100,7 +100,7 @@ test.serial('what was deleted does not come back from a relay that does not know
   world.run(3000);
   const newcomer = new Host(world);
   const seen: string[] = [];
-  world.watchers.push({ change: (host, { offer }) => void (host === newcomer && seen.push(offer.path)) });
+  world.watch({ change: (host, { offer }) => void (host === newcomer && seen.push(offer.path)) });
   world.heal();
   world.part([writer], [stale]);
   newcomer.start();

@@ -325,7 +325,7 @@ export class Host {
         break;
       case 'timer': {
         const at = this.dueAt(effect.timer, effect.at);
-        world.put(new TimerItem(this, at, this.#toWorld(at), effect.timer, this.#run));
+        world.put(new TimerItem(this, at, this.#toWorld(at), effect.timer, this.#run), this);
         break;
       }
       case 'peer':
@@ -333,7 +333,7 @@ export class Host {
         break;
       case 'change':
         if (!world.isLarge) this.changes.push(effect);
-        for (const watcher of world.watchers) watcher.change?.(this, effect);
+        for (const watch of world.ofChanges) watch(this, effect);
         break;
       case 'warning':
         this.warnings.push(effect.code);
@@ -348,7 +348,7 @@ export class Host {
     if (!world.isLarge) this.comings.push({ change, id, at: world.now });
     if (change === 'came') this.came++;
     else this.left++;
-    for (const watcher of world.watchers) watcher.peer?.(this, change, world.byId.get(id)!);
+    for (const watch of world.ofPeers) watch(this, change, world.byId.get(id)!);
   }
 
   /** When a timer goes off, by its own clock: when the core wants it to. */
@@ -371,7 +371,7 @@ export class Host {
     const at = this.#toWorld(item.local);
     if (at > this.world.now + 1) {
       item.at = at;
-      this.world.put(item);
+      this.world.put(item, this);
     } else this.handle({ kind: 'timer', timer: item.timer });
   }
 

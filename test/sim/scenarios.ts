@@ -121,7 +121,9 @@ function oneShots(stage: Stage, count: number, lasts: number): void {
   }
   stage.run(lasts + 5 * SECOND);
   for (const [what, count] of Object.entries(notice())) {
-    const most = before[what] + (what === 'dials' && stage.isLarge ? 10 + 2 * usual : 0);
+    // Of twenty, in one run of some fifty, one loses four heartbeats of another in a row, and dials it.
+    const dials = stage.isLarge ? 10 + 2 * usual : 2;
+    const most = before[what] + (what === 'dials' ? dials : 0);
     stage.expect(count <= most, `${count - before[what]} ${what} while one-shots came and went`);
   }
   stage.expect(found / count > 0.9, `one-shots found ${Math.round((100 * found) / count)} % of all`);
@@ -165,12 +167,14 @@ function graves(stage: Stage, count: number): void {
 function crowd(stage: Stage, spread: number, within: number): void {
   stage.start(spread);
   stage.agree('the start', within);
+  // Of a thousand one loses, in one run of five, every telling and quick heartbeat of 15 s, and has to wait for the next idle one.
+  const silence = noticed(stage.hosts.length, 0.3);
   stage.change(stage.one(stage.hosts));
-  stage.agree('a change', 15 * SECOND);
+  stage.agree('a change', Math.max(15 * SECOND, silence));
   const comer = stage.add();
   stage.newcomers.push(comer);
   comer.start();
-  stage.agree('the newcomer', 30 * SECOND);
+  stage.agree('the newcomer', Math.max(30 * SECOND, silence));
   oneShots(stage, 5, 5 * SECOND);
   stage.one(stage.but(comer)).vanish();
   stage.agree('the death', noticed(stage.hosts.length, 0.3));

@@ -3,13 +3,21 @@
  * Owns what was worked out once. Always true: what is given out is what the functions of lib/shelf gave for the same input;
  * nobody changes a shelf that was given out. Called by the core of each host.
  */
-import type { Shelving } from '../../lib/gossip/shelving.js';
+import { SHELVING, type Shelving } from '../../lib/gossip/shelving.js';
 import { blake3 } from '../../lib/hash.js';
 import type { PeerId } from '../../lib/ids.js';
 import type { Offer } from '../../lib/offer.js';
 import { answerPull } from '../../lib/shelf/answers.js';
 import type { Proof, Shelf } from '../../lib/shelf/shelf.js';
-import { type Applied, applyBuckets, applyDelta, applyWhole, difference } from '../../lib/shelf/staging.js';
+import {
+  type Applied,
+  applyBuckets,
+  applyDelta,
+  applyWhole,
+  type Change,
+  difference,
+  saysTheSame,
+} from '../../lib/shelf/staging.js';
 import type { Head } from '../../lib/wire/head.js';
 import type { MessageOf } from '../../lib/wire/table.js';
 
@@ -25,11 +33,26 @@ interface Known {
   length: number;
   version: number;
   applied: Applied | undefined;
+  /** All of them. */
+  offers?: readonly Offer[];
 }
 
 function isOf(known: Known, offers: readonly Offer[], { version }: Head): boolean {
   const isSame = known.first === offers[0] && known.last === offers.at(-1) && known.length === offers.length;
   return isSame && known.version === version;
+}
+
+/** The same in other objects. */
+function saysTheSameAs({ offers, version, length }: Known, others: readonly Offer[], head: Head): boolean {
+  if (!offers || version !== head.version || length !== others.length) return false;
+  return offers.every((one, i) => {
+    const other = others[i];
+    return one.path === other.path && one.version === other.version && saysTheSame(one, other);
+  });
+}
+
+function isAt(shelf: Shelf, writer: PeerId, { epoch }: Head, floor: number): boolean {
+  return shelf.writer === writer && shelf.epoch === epoch && shelf.floor === floor;
 }
 
 function known(offers: readonly Offer[], { version }: Head, applied: Applied | undefined): Known {
@@ -45,6 +68,10 @@ export class SharedShelving {
   readonly #deltas = new WeakMap<Shelf, Known[]>();
   readonly #differences = new WeakMap<Shelf, WeakMap<Shelf, Applied>>();
   readonly #answers = new WeakMap<Shelf, Map<string, Page[]>>();
+  /** What everybody tells of the same changes. */
+  readonly #tellings = new WeakMap<readonly Change[], ReturnType<Shelving['tellings']>>();
+  /** What was applied to nothing, by the very list of offers, as those who are answered alike have it. */
+  readonly #byOffers = new WeakMap<readonly Offer[], Known>();
 
   /** The port, for every host. */
   readonly port: Shelving = {
@@ -62,6 +89,14 @@ export class SharedShelving {
       return shelf ? this.#difference(shelf, same) : { shelf: same, changes: difference(undefined, same) };
     },
     answerPull: (shelf, proof, pull) => this.#answer(shelf, proof, pull),
+    tellings: (changes) => {
+      let told = this.#tellings.get(changes);
+      if (!told) {
+        told = SHELVING.tellings(changes);
+        this.#tellings.set(changes, told);
+      }
+      return told;
+    },
   };
 
   /** The one shelf for all who know the same. */
@@ -82,20 +117,26 @@ export class SharedShelving {
     proof: Proof,
     floor: number,
   ): Applied | undefined {
+    const same = this.#byOffers.get(offers);
+    if (same && !shelf && same.version === head.version && isAt(same.applied!.shelf, writer, head, floor)) {
+      return same.applied;
+    }
     const key = `${writer} ${head.epoch} ${floor}`;
     let all = this.#wholes.get(key);
     if (!all) {
       all = [];
       this.#wholes.set(key, all);
     }
-    let found = all.find((one) => isOf(one, offers, head));
+    let found = all.find((one) => isOf(one, offers, head)) ?? all.find((one) => saysTheSameAs(one, offers, head));
     if (!found) {
       const applied = applyWhole(undefined, writer, offers, head, proof, floor);
       if (!applied) return undefined;
       const same = this.#same(applied.shelf);
       found = known(offers, head, { shelf: same, changes: [...difference(undefined, same)] });
+      found.offers = offers;
       all.push(found);
     }
+    if (offers.length > 0) this.#byOffers.set(offers, found);
     const applied = found.applied!;
     return shelf ? this.#difference(shelf, applied.shelf) : applied;
   }

@@ -2,12 +2,14 @@
 import test from 'ava';
 import { seeded } from '../../lib/clock.js';
 import type { Shelving } from '../../lib/gossip/shelving.js';
-import type { Host } from './host.js';
+import type { Message } from '../../lib/wire/table.js';
+import { Host } from './host.js';
 import { Queue } from './queue.js';
 import { run } from './run.js';
 import { SCENARIOS, type Scenario } from './scenarios.js';
 import type { Stage } from './stage.js';
 import type { InvariantName } from './watched.js';
+import { World } from './world.js';
 
 const FAULTS: Scenario = {
   name: 'faults',
@@ -152,6 +154,46 @@ test('one seed is one run', (t) => {
   t.is(first.failed, undefined);
   t.deepEqual(once(7), first);
   t.notDeepEqual(once(8), first);
+});
+
+test('in a large world what comes to one host comes together, never early, and no later than a tick', (t) => {
+  const world = new World({ seed: 3, large: true });
+  const [a, b, c] = [new Host(world), new Host(world), new Host(world)];
+  const came: { host: string; n: number; at: number; due: number }[] = [];
+  const random = seeded(5);
+  for (let n = 0; n < 300; n++) {
+    const host = [a, b, c][Math.floor(random() * 3)];
+    const delay = random() * 200;
+    const due = world.now + delay;
+    world.afterAt(delay, host, () => came.push({ host: host.name, n, at: world.now, due }));
+  }
+  world.run(1000);
+  t.is(came.length, 300);
+  for (const { at, due } of came) t.true(at >= due && at < due + 4);
+  const turns = new Map<number, string[]>();
+  for (const { host, at } of came) {
+    const hosts = turns.get(at) ?? [];
+    if (hosts.at(-1) !== host) hosts.push(host);
+    turns.set(at, hosts);
+  }
+  for (const [at, hosts] of turns) t.is(new Set(hosts).size, hosts.length, `at ${at}: ${hosts}`);
+});
+
+test('in a large world a datagram reaches each who hears it, but for the share that is lost', (t) => {
+  const world = new World({ seed: 4, large: true, loss: 0.3 });
+  const hosts = Array.from({ length: 400 }, (_, i) => new Host(world, { deaf: i === 1 }));
+  const heard = new Map<string, number>();
+  for (const host of hosts) {
+    host.isUp = true;
+    host.datagram = () => heard.set(host.name, (heard.get(host.name) ?? 0) + 1);
+  }
+  const message: Message = { type: 'O', ...hosts[0].gossip.head(), from: 0, offers: [] };
+  world.send(hosts[0], undefined, message);
+  t.is(heard.size, 0);
+  world.run(20);
+  t.false(heard.has('host1') || heard.has('host2'));
+  t.true(heard.size > 240 && heard.size < 320, `${heard.size}`);
+  t.true([...heard.values()].every((times) => times === 1));
 });
 
 test('the queue gives everything in the order of time, and of one moment in the order in which it came', (t) => {

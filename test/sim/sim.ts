@@ -14,6 +14,7 @@ const HELP = `npm run sim                                       the scenarios, a
 npm run sim -- --scenario NAME --seed S [--trace] one run; --trace tells all that happens
 npm run sim -- --scenario NAME --seeds FROM..TO   a run for each seed
 npm run sim -- --all --seeds FROM..TO             the same of all small scenarios, or with --large of the large ones
+npm run sim -- --each --seeds FROM..TO            each seed another small scenario: 1..10000 is the longer run
 npm run sim -- --ci                               seeds 1 to 200, each of another small scenario; of the large ones "hundred" for 5
 npm run sim -- --table                            what an idle network costs, and a change
   --jobs N  processes at once (as many as there are cores)`;
@@ -40,6 +41,7 @@ const { values: options } = parseArgs({
     seeds: { type: 'string' },
     jobs: { type: 'string' },
     all: { type: 'boolean' },
+    each: { type: 'boolean' },
     large: { type: 'boolean' },
     ci: { type: 'boolean' },
     table: { type: 'boolean' },
@@ -187,11 +189,11 @@ function list(): void {
 }
 
 /** Each seed plays another scenario; those that play for hours have one seed in twenty between them. */
-function ciRuns(small: readonly Scenario[]): Run[] {
+function eachAnother(small: readonly Scenario[], [from, to]: [number, number]): Run[] {
   const long = small.filter(({ isLong }) => isLong);
   const short = small.filter(({ isLong }) => !isLong);
-  const runs = Array.from({ length: CI_SEEDS }, (_, i): Run => {
-    const seed = i + 1;
+  const runs = Array.from({ length: to - from + 1 }, (_, i): Run => {
+    const seed = from + i;
     const of = seed % 20 === 0 ? long[(seed / 20) % long.length] : short[seed % short.length];
     return { scenario: of.name, seed };
   });
@@ -205,8 +207,9 @@ async function main(): Promise<void> {
   if (process.env[CHILD]) beChild();
   else if (options.ci) {
     const large = runsOf(CI_LARGE.map(scenario), [1, CI_LARGE_SEEDS]);
-    await many([...large, ...ciRuns(small)]);
+    await many([...large, ...eachAnother(small, [1, CI_SEEDS])]);
   } else if (options.table) (await import('./tables.js')).tables();
+  else if (options.each) await many(eachAnother(small, seeds));
   else if (options.all)
     await many(runsOf(options.large ? SCENARIOS.filter(({ size }) => size === 'large') : small, seeds));
   else if (options.scenario === undefined) list();

@@ -122,7 +122,7 @@ export class Stage {
       throw new Error(`at ${this.at} ms: ${what}: not within ${within} ms: ${disagreement(hosts)}`);
     }
     this.took.push({ what, ms });
-    if (hosts.length === this.up.length) for (const watcher of world.watchers) watcher.agreed?.();
+    if (hosts.length === this.up.length) world.agreed();
     this.world.trace?.(`${what}: agreed after ${Math.round(ms)} ms`);
     return ms;
   }

@@ -38,16 +38,16 @@ export const INVARIANTS = {
       const gone = new Set<string>();
       const key = (peer: string, path: string): string => `${peer} ${path}`;
       const deleted = new Set<string>();
-      stage.world.watchers.push({
+      stage.world.watch({
         change(host, { change, offer }) {
-          const known = key(offer.peer, offer.path);
           if (offer.peer === host.id) {
+            const known = key(offer.peer, offer.path);
             if (change === 'removed') deleted.add(known);
             else {
               deleted.delete(known);
               gone.delete(known);
             }
-          } else if (change !== 'removed' && gone.has(known))
+          } else if (change !== 'removed' && gone.size > 0 && gone.has(key(offer.peer, offer.path)))
             stage.world.blame(`${host.name} tells of ${offer.path} again`);
         },
         agreed() {
@@ -62,7 +62,7 @@ export const INVARIANTS = {
     what: 'no host is taken for gone that is up and can be reached',
     watch: (stage) => {
       const { world } = stage;
-      world.watchers.push({
+      world.watch({
         peer(host, change, other) {
           const since = Math.max(other.upSince, host.upSince, other.awakeSince, world.healedAt);
           if (change !== 'left' || !other.isUp || other.isAsleep || world.now - since < SETTLED) return;

@@ -2,7 +2,7 @@
  * A network in one process: a virtual clock, hosts, datagrams that are lost, doubled, delayed and reordered, connections that
  * are not, cables that are cut. Everything is drawn from one seed.
  * Always true: every message is really encoded, and but in a large world decoded, once, and all who get it share what came out;
- * what a datagram costs is counted with its UDP and IP headers.
+ * what a datagram costs is counted with its UDP and IP headers. In a large world all that happens to hosts happens in ticks.
  */
 import { type Random, seeded } from '../../lib/clock.js';
 import type { Broadcast, Effect } from '../../lib/gossip/events.js';
@@ -15,6 +15,7 @@ import type { Host } from './host.js';
 import { type Item, Queue } from './queue.js';
 import { SharedShelving } from './shared-shelving.js';
 import { Checked } from './signer.js';
+import { Ticks } from './ticks.js';
 
 /** What is drawn for the time of a packet, in steps of this: those who get a datagram in the same step get it together. */
 const STEP = 0.25;
@@ -50,10 +51,10 @@ export interface Sent {
 
 /** Hears what hosts tell of others, and which hosts there are. */
 export interface Watcher {
-  peer?(host: Host, change: 'came' | 'left', other: Host): void;
-  change?(host: Host, change: Extract<Effect, { kind: 'change' }>): void;
+  peer?: (host: Host, change: 'came' | 'left', other: Host) => void;
+  change?: (host: Host, change: Extract<Effect, { kind: 'change' }>) => void;
   /** All hosts that are up were seen to agree. */
-  agreed?(): void;
+  agreed?: () => void;
 }
 
 /** Counts of what went out; one that is multicast counts once, as on a LAN. */
@@ -87,7 +88,9 @@ export class World {
   /** When cables were cut or made whole last. */
   healedAt = Number.NEGATIVE_INFINITY;
   /** Who wants to hear what hosts tell, as invariants do. */
-  readonly watchers: Watcher[] = [];
+  readonly #watchers: Watcher[] = [];
+  readonly ofPeers: NonNullable<Watcher['peer']>[] = [];
+  readonly ofChanges: NonNullable<Watcher['change']>[] = [];
   /** What an invariant that watches found wrong, first. */
   wrong: string | undefined;
   readonly #record: Sent[] | undefined;
@@ -96,6 +99,7 @@ export class World {
   readonly #doubled: number;
   readonly #latency: [number, number];
   readonly #queue = new Queue();
+  readonly #ticks: Ticks | undefined;
 
   constructor(options: WorldOptions) {
     this.seed = options.seed;
@@ -109,6 +113,7 @@ export class World {
     this.shelving = isShared ? new SharedShelving() : undefined;
     this.checked = isShared ? new Checked() : undefined;
     this.trace = options.trace;
+    this.#ticks = this.isLarge ? new Ticks(this.hosts, (when, run) => this.at(when, run)) : undefined;
   }
 
   /** Datagrams sent so far; one that is multicast counts once, as on a LAN. */
@@ -125,9 +130,17 @@ export class World {
     this.at(this.now + delay, run);
   }
 
-  put(item: Item): void {
+  /** Has a timer of a host run. */
+  put(item: Item, host: Host): void {
     if (item.at < this.now) item.at = this.now;
-    this.#queue.put(item);
+    if (this.#ticks) this.#ticks.put(item.at, host, item);
+    else this.#queue.put(item);
+  }
+
+  /** Has something happen to a host after some time. */
+  afterAt(delay: number, host: Host, run: () => void): void {
+    if (this.#ticks) this.#ticks.put(this.now + delay, host, { run });
+    else this.after(delay, run);
   }
 
   latency(): number {
@@ -208,6 +221,10 @@ export class World {
       broadcast,
       message: decoded,
     } as const;
+    if (this.#ticks) {
+      this.#sendInTicks(this.#ticks, from, to, event);
+      return;
+    }
     /** Those who get it, by the step in which they do. */
     const arrivals = new Map<number, Host[]>();
     const draw = (host: Host): void => {
@@ -226,6 +243,21 @@ export class World {
       this.after(step * STEP, () => {
         for (const host of hosts) if (this.passes(from, host)) host.datagram(event);
       });
+    }
+  }
+
+  /** The same in a large world: who is reached is drawn when it comes. */
+  #sendInTicks(ticks: Ticks, from: Host, to: Host | undefined, event: Parameters<Host['datagram']>[0]): void {
+    const when = this.now + this.latency();
+    const reach = (host: Host): void => {
+      if (this.random() < this.loss || !this.passes(from, host)) return;
+      host.datagram(event);
+      if (this.#doubled > 0 && this.random() < this.#doubled) host.datagram(event);
+    };
+    if (to) ticks.put(when, to, { run: () => reach(to) });
+    else {
+      const hears = event.broadcast ? (host: Host) => host.hearsBroadcast : (host: Host) => host.hearsMulticast;
+      ticks.putToAll(when, { from, hears, reach });
     }
   }
 
@@ -296,6 +328,17 @@ export class World {
   /** Connections of one host. */
   connectionsOf(host: Host): Connection[] {
     return [...host.connections.values()];
+  }
+
+  watch(watcher: Watcher): void {
+    this.#watchers.push(watcher);
+    if (watcher.peer) this.ofPeers.push(watcher.peer);
+    if (watcher.change) this.ofChanges.push(watcher.change);
+  }
+
+  /** All hosts that are up were seen to agree. */
+  agreed(): void {
+    for (const watcher of this.#watchers) watcher.agreed?.();
   }
 
   /** Says what an invariant found wrong; the first is kept. */

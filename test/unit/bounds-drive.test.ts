@@ -238,6 +238,7 @@ test('an answer that has no end is given up: too many offers, or a page with not
   while (requests.busy(far.link)) say(full);
   t.like(await t.throwsAsync(many), { code: 'limit' });
   t.is(found(), HITS_MAX);
+  await turns(() => far.of('X').length > 0);
   t.deepEqual(
     far.of('X').map((m) => m.number),
     [number],
@@ -360,6 +361,7 @@ test('a thousand receivers of one content are told of a few, and each of the new
   // A transfer more of one that is there is no news.
   for (let number = 2; number < 100; number++) swarms.join('id', all[0].link, number)();
   await delay(200);
+  await turns(() => (all.at(-1)?.of('W').length ?? 0) > 0);
   const told = all.map((far) => far.of('W').reduce((sum, { peers }) => sum + peers.length, 0));
   t.true(Math.max(...told) <= 300);
   t.true(all.flatMap((far) => far.of('W')).every(({ peers }) => peers.length <= SWARM_TOLD_MAX));
@@ -367,6 +369,7 @@ test('a thousand receivers of one content are told of a few, and each of the new
   t.true(told.at(-1)! > 0);
   const asker = new FarEnd();
   swarms.tell('id', asker.link, 7);
+  await turns(() => asker.of('W').length > 0);
   t.is(asker.of('W')[0].peers.length, SWARM_TOLD_MAX);
   for (const end of leave) end();
   t.is(swarms.size, 0);

@@ -293,6 +293,33 @@ test('so many writers are pulled from at once, and the others in their turn', (t
   t.is(new Set(pulls()).size, FEW - 1);
 });
 
+test('a relay that says it has more of everyone, and gives none of it, is waited for once, and not once for each', (t) => {
+  const { told, pass, say } = connected(60, 5);
+  const none = new Uint8Array(0);
+  let liar: string | undefined;
+  let at = 0;
+  const step = (ms: number) => {
+    pass(ms);
+    for (; at < told.length; at++) {
+      const effect = told[at];
+      if (effect.kind !== 'digest') continue;
+      const { batch, from, message } = effect;
+      liar ??= from;
+      for (const { writer } of from === liar ? message.known : []) {
+        const page = { type: 'r' as const, number: 1, writer, replaced: none, offers: [], head: none, sig: none };
+        say({ kind: 'newer', batch, message: page });
+      }
+      say({ kind: 'digest-over', batch, ok: true });
+    }
+  };
+  const pulls = () => told.filter((effect) => effect.kind === 'pull' && effect.from === liar).length;
+  for (let i = 0; i < 50; i++) step(100);
+  t.is(pulls(), PULLS_MAX);
+  // Nothing comes; then it is left alone for a minute, but for what it has itself.
+  for (let i = 0; i < 300; i++) step(100);
+  t.true(pulls() <= PULLS_MAX + 1, `${pulls()}`);
+});
+
 test('a tracker pulls from more at once, at once, and no more than half of them of one host', (t) => {
   const { told, pass, say } = connected(100, 5, {
     tracker: true,
@@ -401,6 +428,52 @@ test('of peers that were told of so many wait to be dialled, of one teller and i
   for (const peer of due) links.dialDue(peer);
   t.is(context.effects.filter(({ kind }) => kind === 'dial').length, DIALS_MAX);
   t.is(one.live().size, 0);
+});
+
+test('however many peers are told of at one host, it is not dialled often; others are', (t) => {
+  const { context, links } = listener();
+  const tellers = [1, 2, 3, 4].map((n) => headOf(n).head.id);
+  const victim = (port: number) => `10.9.9.9:${port}`;
+  const dialled: string[] = [];
+  const timers: { at: number; peer: string }[] = [];
+  /** Nothing listens there, which is known at once. */
+  const settle = () => {
+    const { effects } = context;
+    context.effects = [];
+    for (const effect of effects) {
+      const timer = effect.kind === 'timer' && effect.timer.kind === 'dial' ? effect.timer : undefined;
+      if (effect.kind === 'timer' && timer) timers.push({ at: effect.at, peer: timer.peer });
+      if (effect.kind !== 'dial') continue;
+      dialled.push(...effect.addresses);
+      links.dialFailed(effect.peer);
+    }
+    if (context.effects.length > 0) settle();
+  };
+  const seconds = 30;
+  let n = 2000;
+  for (let at = 0; at < seconds * 1000; at += 100) {
+    context.now += 100;
+    if (at % 1000 === 0) {
+      for (const teller of tellers) {
+        const told = Array.from({ length: 50 }, (_, i) => ({
+          ...headOf(n++).proof,
+          addresses: [victim(80), victim(1000 + i), `[::ffff:10.9.9.9]:80`],
+        }));
+        links.told(told, teller);
+        links.told([neighbour(n++)], teller);
+      }
+    }
+    settle();
+    const due = timers.filter((timer) => timer.at <= context.now);
+    timers.splice(0, timers.length, ...timers.filter((timer) => timer.at > context.now));
+    for (const { peer } of due) {
+      links.dialDue(peer);
+      settle();
+    }
+  }
+  const atVictim = dialled.filter((address) => address.includes('10.9.9.9')).length;
+  t.true(atVictim <= 30 * seconds, `${atVictim} in ${seconds} s`);
+  t.true(dialled.length - atVictim > 20, `${dialled.length - atVictim} elsewhere`);
 });
 
 test('of those who ask by datagram the latest are remembered', (t) => {

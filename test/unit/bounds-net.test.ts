@@ -267,11 +267,15 @@ test('who does not read at all is cut off, and what waits for him to read goes o
 test('who takes nothing for too long is stalled; who takes a little is not', async (t) => {
   const far = new FarEnd();
   const say = () => far.link.send({ type: 'N', peers: [] });
+  // What one turn of the loop says leaves at its end.
+  const turn = () => new Promise((resolve) => setImmediate(resolve));
   say();
+  await turn();
   const now = performance.now();
   t.false(far.link.isStalled(now + 2 * SEND_STALL_MS), 'nothing waits for it');
   far.hold();
   say();
+  await turn();
   t.false(far.link.isStalled(now + SEND_STALL_MS - 1000));
   t.true(far.link.isStalled(performance.now() + SEND_STALL_MS + 1));
   await far.release();

@@ -12,6 +12,7 @@ import {
   OFFERS_PER_PAGE,
   PATH_DEPTH_MAX,
   PATH_MAX,
+  PROMISED_MAX,
   SEGMENT_MAX,
   SMALL_BATCH_MAX,
   SWARM_TOLD_MAX,
@@ -50,6 +51,8 @@ const CASES: Record<string, [(count: number) => Message, number]> = {
     DIGEST_MAX,
   ],
   neighbours: [(n) => ({ type: 'N', peers: times(n, neighbour) }), NEIGHBOURS_MAX],
+  'chunks of a guide': [(n) => ({ type: 'g', number: 1, chunks: times(n, 2 ** 32 - 1), free: false }), PROMISED_MAX],
+  'chunks that are spare': [(n) => ({ type: 's', number: 1, chunks: times(n, 2 ** 32 - 1) }), PROMISED_MAX],
   receivers: [(n) => ({ type: 'W', number: 1, peers: times(n, neighbour) }), SWARM_TOLD_MAX],
   'trackers told of': [
     (n) => ({

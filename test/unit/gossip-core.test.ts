@@ -627,10 +627,25 @@ test('a nonce is fresh for a while, and only those after a mark count', (t) => {
   t.is(nonces.serialOf(first, 10_001), 0);
   t.not(nonces.current(1500, 0, 'broadcast'), second);
   t.true(nonces.isBroadcast(nonces.current(1500, 0, 'broadcast'), 1500));
-  t.false(nonces.isBroadcast(second, 1500) || nonces.isAlone(second, 1500));
-  t.true(nonces.isAlone(nonces.current(1500, 0, 'alone'), 1500));
+  t.false(nonces.isBroadcast(second, 1500) || nonces.endsAlone(second, 1500));
+  const alone = nonces.current(1500, 0, 'alone');
+  t.true(nonces.endsAlone(alone, 1500));
+  t.true(nonces.endsAlone(Buffer.concat([new Uint8Array(300), alone]), 1500));
+  for (const wrong of [Buffer.concat([alone, NONE, new Uint8Array(1)]), alone.subarray(1), NONE]) {
+    t.false(nonces.endsAlone(wrong, 1500));
+  }
   t.is(nonces.serialOf(NONE, 1500), 0);
   t.is(nonces.serialOf(new Uint8Array(16).fill(99), 1500), 0);
+});
+
+test('however many nonces are drawn for single peers, those who were asked together still answer in time', (t) => {
+  let n = 0;
+  const nonces = new Nonces(() => Uint8Array.from(Buffer.alloc(16, `${++n} `)));
+  const [all, broadcast] = [nonces.current(0, 0, 'all'), nonces.current(0, 0, 'broadcast')];
+  for (let i = 0; i < 1000; i++) nonces.current(i, nonces.mark, 'alone');
+  t.true(nonces.isOfAll(all, 9000));
+  t.true(nonces.isBroadcast(broadcast, 9000));
+  t.is(nonces.serialOf(all, 10_001), 0);
 });
 
 test('paces', (t) => {

@@ -197,8 +197,8 @@ test('much that changed is told little by little, in its order, and at once wher
   };
   const changesIn = (effects: Effect[]) => effects.filter(({ kind }) => kind === 'change').length;
   const [large, larger] = [writerOf(12_000), writerOf(12_500)];
-  reports.add(departure(large));
-  reports.add([{ before: undefined, after: { ...file('little', 1), peer: 'x' } }]);
+  reports.add(WRITER, departure(large));
+  reports.add('x', [{ before: undefined, after: { ...file('little', 1), peer: 'x' } }]);
   const first = take();
   t.is(changesIn(first), 2000);
   t.true(first.some((effect) => effect.kind === 'timer' && effect.timer.kind === 'report'));
@@ -214,10 +214,24 @@ test('much that changed is told little by little, in its order, and at once wher
   reports.due();
   t.deepEqual(take(), []);
 
-  reports.add(difference(large, larger), WRITER);
+  reports.add(WRITER, difference(large, larger), { fragile: WRITER });
   t.is(changesIn(take()), 0, 'nothing of the first 2000 is new');
   reports.settle('another');
   t.is(take().length, 0);
   reports.settle(WRITER);
   t.is(changesIn(take()), 500);
+
+  // Who comes and goes faster than that is told of: only what was begun is told to its end.
+  const shelf = writerOf(5000);
+  reports.due();
+  for (let i = 0; i < 100; i++) {
+    reports.add(WRITER, difference(undefined, shelf), { arrival: shelf });
+    reports.went(WRITER, shelf, departure(shelf));
+  }
+  let tellings = changesIn(take());
+  for (let i = 0; i < 20; i++) {
+    reports.due();
+    tellings += changesIn(take());
+  }
+  t.is(tellings, 2 * 5000, 'one arrival that was begun, and its going');
 });

@@ -59,6 +59,7 @@ const REACHED: Record<Name, string> = {
   DIAL_BACKS_PER_SECOND: 'unit/bounds-tracker',
   DIAL_BACKS_QUEUED_MAX: 'unit/bounds-tracker',
   FELLOWS_CHECKED_MAX: 'unit/inbox-attack',
+  FETCHED_MAX: 'unit/fetched',
   FILE_SIZE_MAX: 'unit/bounds-wire',
   FOLLOWS_PER_CONNECTION_MAX: 'unit/bounds-tracker',
   FOLLOW_LOG_MAX: 'unit/bounds-tracker',

@@ -106,6 +106,16 @@ test('a copy of an old heartbeat is no pulse, and of one who is not shown to be 
   t.false(pulses.proves(one, headOf(8, { echo: echoOf(sigOf(7)) }), FROM));
 });
 
+test('a signature that begins as another does not pass for it', (t) => {
+  const { pulses, meet, come } = scene();
+  const [leader, newcomer] = [come(1), meet(2)];
+  const alike = sigOf(1);
+  alike[9] ^= 1;
+  pulses.heard(leader, headOf(1, { beat: 2 }), sigOf(1), true);
+  t.false(pulses.proves(newcomer, headOf(2, { beat: 5, echo: echoOf(alike) }), FROM));
+  t.true(pulses.proves(newcomer, headOf(2, { beat: 5, echo: echoOf(sigOf(1)) }), FROM));
+});
+
 test('repeated are the pulses of those with the lowest ids, where there are many', (t) => {
   const { pulses, come } = scene();
   const beat = (member: Member, n: number): void => pulses.heard(member, headOf(n, { beat: 2 }), sigOf(n), true);

@@ -8,7 +8,6 @@ import {
   headStatement,
   leaveStatement,
   packHead,
-  peekEcho,
   peekId,
   proofStatement,
   readHead,
@@ -81,15 +80,18 @@ test('heads of wrong shape are refused', (t) => {
   t.throws(() => readHead(pack('head')), { instanceOf: HearsayError });
 });
 
-test('the id and the echo can be seen without reading the rest, and nothing that is no head does harm', (t) => {
-  const echo = new Uint8Array(16).fill(5);
-  const packed = packHead({ ...HEAD, echo, epoch: COUNTER_MAX, version: COUNTER_MAX, beat: COUNTER_MAX });
+test('the id can be seen without reading the rest, and nothing that is no head does harm', (t) => {
+  const packed = packHead({
+    ...HEAD,
+    echo: new Uint8Array(16).fill(5),
+    epoch: COUNTER_MAX,
+    version: COUNTER_MAX,
+    beat: COUNTER_MAX,
+  });
   t.is(readHead(packed).beat, COUNTER_MAX);
   t.is(peekId(packed), ID);
-  t.deepEqual(Uint8Array.from(peekEcho(packed)), echo);
   for (const wrong of [new Uint8Array(0), new Uint8Array(5), new Uint8Array(600).fill(255)]) {
     t.not(peekId(wrong), ID);
-    t.true(peekEcho(wrong).length <= 16);
   }
 });
 

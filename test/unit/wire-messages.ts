@@ -137,6 +137,8 @@ export const GOLDEN: { [L in Letter]: readonly [MessageOf<L>, string] } = {
     `94a1550a919601a0${bin(32, 0xef)}03${MTIME_HEX}c3${bin(3, 0x42)}`,
   ],
   K: [{ type: 'K', number: 9, chunks: [255, 256] }, '93a14b0992ccffcd0100'],
+  g: [{ type: 'g', number: 9, chunks: [3, 300], free: false }, '94a167099203cd012cc2'],
+  s: [{ type: 's', number: 9, chunks: [3] }, '93a173099103'],
   W: [{ type: 'W', number: 9, peers: [neighbour] }, `93a1570991${NEIGHBOUR_HEX}`],
   J: [{ type: 'J', number: 1, addresses: ['10.0.0.1:47748'] }, `93a14a0191${str('10.0.0.1:47748')}`],
   Z: [
@@ -349,6 +351,13 @@ export const ANY: { [L in Letter]: fc.Arbitrary<MessageOf<L>> } = {
     data: bytes(0, 5000),
   }),
   K: fc.record({ type: fc.constant('K'), number, chunks: fc.array(rank, { maxLength: 512 }) }),
+  g: fc.record({
+    type: fc.constant('g'),
+    number,
+    chunks: fc.array(rank, { maxLength: 64 }),
+    free: fc.boolean(),
+  }),
+  s: fc.record({ type: fc.constant('s'), number, chunks: fc.array(rank, { maxLength: 64 }) }),
   W: fc.record({ type: fc.constant('W'), number, peers }),
   J: fc.record({ type: fc.constant('J'), number, addresses: fc.array(text(64), { maxLength: 16 }) }),
   Z: fc.record({

@@ -217,6 +217,7 @@ const link = target<Input>({
         case 'R':
         case 'A':
         case 'B':
+        case 's':
         case 'X':
         case 'S':
           server.handle(of, message);

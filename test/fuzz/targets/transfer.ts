@@ -3,10 +3,11 @@ import { Bits } from '../../../lib/bits.js';
 import { seeded } from '../../../lib/clock.js';
 import { ManifestPages } from '../../../lib/drive/manifest.js';
 import type { Code } from '../../../lib/errors.js';
-import { BLOCK, ITEMS_QUEUED_MAX, SMALL_BATCH_MAX, UNACKED_MAX } from '../../../lib/limits.js';
+import { BLOCK, ITEMS_QUEUED_MAX, PROMISED_MAX, SMALL_BATCH_MAX, UNACKED_MAX } from '../../../lib/limits.js';
 import { Batch, type BatchEffect, type BatchEvent } from '../../../lib/transfer/batch.js';
 import { chunkCount, chunkLength, chunkSizeOf, contentId, merkleRoot } from '../../../lib/transfer/content.js';
 import { Download, type DownloadEffect, type DownloadEvent } from '../../../lib/transfer/download.js';
+import { Guide, type Word } from '../../../lib/transfer/guide.js';
 import { Upload } from '../../../lib/transfer/upload.js';
 import type { Chance } from '../chance.js';
 import { holds, type Reach, type Target, target } from '../target.js';
@@ -20,6 +21,8 @@ interface Session {
   size: number;
   have: Uint8Array | undefined;
   events: { wait: number; event: DownloadEvent }[];
+  /** Whether the honest source in the end guides, and has nothing for us. */
+  isGuided?: boolean;
 }
 
 function anyDownload(chance: Chance, blocks: number): DownloadEvent {
@@ -29,9 +32,13 @@ function anyDownload(chance: Chance, blocks: number): DownloadEvent {
     Array.from({ length: chance.length(20) }, () =>
       chance.is(0.8) ? chance.below(blocks + 1) : Math.abs(chance.int()) % 2 ** 32,
     );
-  switch (chance.below(9)) {
-    case 0:
-      return { kind: 'source', peer, have: chance.is(0.5) ? undefined : chance.bytes(chance.length(blocks)) };
+  switch (chance.below(10)) {
+    case 0: {
+      const promised = chance.is(0.3) ? some() : undefined;
+      return { kind: 'source', peer, have: chance.is(0.5) ? undefined : chance.bytes(chance.length(blocks)), promised };
+    }
+    case 9:
+      return { kind: 'guided', peer, chunks: some(), free: chance.is(0.2) };
     case 1:
       return { kind: 'source-has', peer, chunks: some() };
     case 2:
@@ -60,6 +67,8 @@ function watchDownload(download: Download, effects: DownloadEffect[], seen: Set<
     } else if (effect.kind === 'check') {
       holds(effect.chunk < download.chunks.count, `checks the chunk ${effect.chunk}`);
       seen.add(effect.chunk);
+    } else if (effect.kind === 'spare') {
+      holds(effect.chunks.length <= PROMISED_MAX, `${effect.chunks.length} spare chunks at once`);
     } else if (effect.kind === 'timer') holds(Number.isFinite(effect.at), `a timer at ${effect.at} (now ${now})`);
     else if (effect.kind === 'complete') holds(download.chunks.complete, 'complete, yet not');
   }
@@ -75,9 +84,10 @@ const large = target<Session>({
       wait: chance.one([0, 1, 10, 300, 3000, 60_000]),
       event: anyDownload(chance, blocks),
     }));
-    return { size, have: chance.is(0.3) ? chance.bytes(chance.length(4)) : undefined, events };
+    const have = chance.is(0.3) ? chance.bytes(chance.length(4)) : undefined;
+    return { size, have, events, isGuided: chance.is(0.3) };
   },
-  run({ size, have, events }, reach) {
+  run({ size, have, events, isGuided }, reach) {
     const count = chunkCount(size);
     const download = new Download(size, seeded(1), have && new Bits(count, have));
     const checking = new Set<number>();
@@ -96,7 +106,7 @@ const large = target<Session>({
     }
     // One honest source is enough in the end, whatever came before.
     for (const peer of PEERS) give({ kind: 'source-gone', peer });
-    let todo = give({ kind: 'source', peer: 'honest', have: undefined });
+    let todo = give({ kind: 'source', peer: 'honest', have: undefined, promised: isGuided ? [] : undefined });
     const end = now + ENOUGH;
     while (!download.chunks.complete && now < end) {
       const next: DownloadEffect[] = [];
@@ -118,6 +128,75 @@ const large = target<Session>({
     }
     holds(download.chunks.complete, 'an honest source was not enough');
     reach.note('download', 'complete');
+  },
+});
+
+interface Guidance {
+  wait: number;
+  kind: 'join' | 'leave' | 'asked' | 'arrived' | 'spare';
+  member: string;
+  chunks: number[];
+}
+
+const guide = target<{ blocks: number; lot: number; events: Guidance[] }>({
+  name: 'guide',
+  weight: 1,
+  make(chance) {
+    const blocks = chance.between(1, 200);
+    const events = Array.from({ length: chance.between(1, 200) }, () => ({
+      wait: chance.one([0, 0, 1, 50, 600, 3000]),
+      kind: chance.one<Guidance['kind']>(['join', 'leave', 'asked', 'asked', 'arrived', 'spare']),
+      member: chance.one(PEERS),
+      chunks: Array.from({ length: chance.between(1, PROMISED_MAX) }, () => chance.below(blocks)),
+    }));
+    return { blocks, lot: chance.below(100) / 100, events };
+  },
+  run({ blocks, lot, events }, reach) {
+    const size = blocks * BLOCK;
+    const count = chunkCount(size);
+    const one = new Guide<string>(size, lot);
+    const members = new Set<string>();
+    let now = 0;
+    const promised: [string, number][] = [];
+    const note = (kind: string, words: Word<string>[]): void => {
+      reach.note(`guide ${kind}`, 'ok');
+      for (const { member, chunks, free } of words) {
+        holds(members.has(member), `a word to ${member}, who receives nothing`);
+        holds(chunks.length <= PROMISED_MAX && !(free && chunks.length > 0), `${chunks.length} chunks, free: ${free}`);
+        for (const chunk of chunks) {
+          holds(chunk >= 0 && chunk < count, `the chunk ${chunk} of ${count}`);
+          promised.push([member, chunk]);
+        }
+      }
+      holds(one.left >= 0 && one.left <= count, `${one.left} of ${count} are left`);
+    };
+    const join = (member: string): void => {
+      members.add(member);
+      note('join', one.join(member, now));
+    };
+    const leave = (member: string): void => {
+      members.delete(member);
+      note('leave', one.leave(member, now));
+    };
+    for (const { wait, kind, member, chunks } of events) {
+      now += wait;
+      if (kind === 'join') join(member);
+      else if (kind === 'leave') leave(member);
+      else if (kind === 'spare') note(kind, one.spare(member, chunks, now));
+      else note(kind, one[kind](member, chunks[0], now));
+    }
+    // Two who take what they are promised have all of it soon, however the others asked and left.
+    for (const member of [...members]) leave(member);
+    for (const member of ['honest', 'other']) join(member);
+    for (const end = now + ENOUGH; one.left > 0 && now < end; now += 100) {
+      for (const [member, chunk] of promised.splice(0)) {
+        if (!members.has(member)) continue;
+        note('asked', one.asked(member, chunk, now));
+        note('arrived', one.arrived(member, chunk, now));
+      }
+      note('spare', one.spare('honest', [], now));
+    }
+    holds(one.left === 0, `${one.left} of ${count} were promised to nobody`);
   },
 });
 
@@ -296,4 +375,4 @@ const manifest = target<{ size: number; pages: { first: number; hashes: Uint8Arr
   },
 });
 
-export const TRANSFER: Target[] = [large, batch, upload, manifest];
+export const TRANSFER: Target[] = [large, guide, batch, upload, manifest];
