@@ -8,20 +8,25 @@ import { dirname } from 'node:path';
  * @throws what the system says
  */
 export async function makeFolders(path: string, mode?: number): Promise<void> {
-  const make = () => mkdir(path, mode);
+  if (await make(path, mode)) return;
+  const above = dirname(path);
+  // Where the folder above is there, making it would change nothing; but somebody else may have made it just now.
+  const isThere = above === path || (await stat(above).catch(() => undefined)) !== undefined;
+  if (!isThere) await makeFolders(above, mode);
+  if (await make(path, mode)) return;
+  throw Object.assign(new Error(`ENOENT: no such file or directory, mkdir '${path}'`), { code: 'ENOENT' });
+}
+
+/** Whether it is there now; false where what is above it is lacking. */
+async function make(path: string, mode?: number): Promise<boolean> {
   try {
-    await make();
+    await mkdir(path, mode);
+    return true;
   } catch (thrown) {
     const { code } = thrown as NodeJS.ErrnoException;
-    if (code === 'EEXIST') {
-      if ((await stat(path)).isDirectory()) return;
-      throw thrown;
-    }
-    const above = dirname(path);
-    if (code !== 'ENOENT' || above === path) throw thrown;
-    // Where the folder above is there, making it would change nothing.
-    if (await stat(above).catch(() => undefined)) throw thrown;
-    await makeFolders(above, mode);
-    await make();
+    if (code === 'ENOENT') return false;
+    // It was there, or another process made it at the same moment.
+    if (code === 'EEXIST' && (await stat(path)).isDirectory()) return true;
+    throw thrown;
   }
 }

@@ -95,6 +95,10 @@ test('a source that said goodbye is not waited for', async (t) => {
 test('folders that cannot be made are an error, in finite time', async (t) => {
   const lan = await Lan.make(t);
   const root = await lan.fresh('folders');
+  // By several at once, as of two daemons that start.
+  for (let i = 0; i < 20; i++) {
+    await Promise.all(Array.from({ length: 8 }, () => makeFolders(join(root, `${i}`, 'b', 'c', 'd'))));
+  }
   await makeFolders(join(root, 'a', 'b', 'c'));
   await makeFolders(join(root, 'a', 'b', 'c'));
   await t.notThrowsAsync(access(join(root, 'a', 'b', 'c')));
