@@ -1,5 +1,5 @@
 /** What a flood does to those who go on. */
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { StatusReport } from '../../lib/api.js';
@@ -35,6 +35,9 @@ labTest(
     await shareHashed(two, [join(two.folder, 'own')]);
     const fetch = async (name: string) => {
       const run = await got(two, ['files/film', '-o', join(two.folder, name)], 120_000);
+      t.is(run.done.received, size);
+      // What was fetched and is still here would be copied the next time, and not fetched.
+      await rm(join(two.folder, name));
       return size / run.done.seconds;
     };
     await fetch('warm');

@@ -148,7 +148,8 @@ labTest('a lying source is dropped and named, and the other gives the file', 3, 
   t.true(fetching.all('done').every(({ sources }) => sources.every(({ name }) => name === 'honest')));
   t.deepEqual(await diff(tree, join(folder, 'in', 'tree')), []);
 
-  // For people it is named on standard error.
+  // For people it is named on standard error. What was fetched and is still here would be copied, and nobody asked.
+  await rm(join(folder, 'in'), { recursive: true });
   const plain = await three.runHearsay(['get', 'tree/large', '-o', `${folder}/plain/`]);
   t.is(plain.code, 0);
   t.true(
@@ -156,6 +157,7 @@ labTest('a lying source is dropped and named, and the other gives the file', 3, 
     plain.stderr.join('\n'),
   );
 
+  await rm(join(folder, 'plain'), { recursive: true });
   for (const what of ['tree/large', 'tree/small 1']) {
     const only = get(three, [what, '--from', 'liar', '-o', `${folder}/only/`]);
     t.is(await only.ended(), 7);
