@@ -16,14 +16,20 @@ export interface HeldChunk {
   release(): void;
 }
 
-interface Slot {
-  data: Promise<Buffer>;
-  buffer: Buffer;
-  bytes: number;
+class Slot {
+  readonly bytes: number;
+  readonly data: Promise<Buffer>;
+  /** Where it is read into, from its turn on. */
+  buffer: Buffer | undefined;
   /** Who has been given it, and the reading itself. */
-  users: number;
+  users = 1;
   /** Whether it is in the cache no more. */
-  left: boolean;
+  left = false;
+
+  constructor(bytes: number, read: (slot: Slot) => Promise<Buffer>) {
+    this.bytes = bytes;
+    this.data = read(this);
+  }
 }
 
 export class ChunkCache {
@@ -75,8 +81,7 @@ export class ChunkCache {
       this.#slots.set(name, known);
       return known;
     }
-    const buffer = this.#buffers.take(bytes);
-    const slot: Slot = { data: this.#read(source, chunk, buffer), buffer, bytes, users: 1, left: false };
+    const slot = new Slot(bytes, (fresh) => this.#read(source, chunk, fresh));
     this.#slots.set(name, slot);
     this.#bytes += bytes;
     slot.data.catch(() => this.#remove(name, slot)).finally(() => this.#release(slot));
@@ -93,7 +98,7 @@ export class ChunkCache {
   }
 
   /** Reads beyond those that the disk's threads can do at once would only hold memory. */
-  async #read(source: Offered, chunk: number, into: Buffer): Promise<Buffer> {
+  async #read(source: Offered, chunk: number, slot: Slot): Promise<Buffer> {
     if (this.#reading < READS_AT_ONCE) this.#reading++;
     else {
       await new Promise<void>((resolve) => {
@@ -101,7 +106,8 @@ export class ChunkCache {
       });
     }
     try {
-      return await source.readChunk(chunk, into);
+      slot.buffer = this.#buffers.take(slot.bytes);
+      return await source.readChunk(chunk, slot.buffer);
     } finally {
       // The place goes to the next, or is free.
       const next = this.#waiting.shift();
@@ -115,13 +121,17 @@ export class ChunkCache {
     this.#slots.delete(name);
     this.#bytes -= slot.bytes;
     slot.left = true;
-    if (slot.users === 0) this.#buffers.give(slot.buffer);
+    if (slot.users === 0) this.#giveBack(slot);
     else this.#away += slot.bytes;
   }
 
   #release(slot: Slot): void {
     if (--slot.users > 0 || !slot.left) return;
     this.#away -= slot.bytes;
-    this.#buffers.give(slot.buffer);
+    this.#giveBack(slot);
+  }
+
+  #giveBack({ buffer }: Slot): void {
+    if (buffer) this.#buffers.give(buffer);
   }
 }

@@ -45,21 +45,19 @@ export class Told {
 
   /** Says all of it now. */
   flush(): void {
-    clearImmediate(this.#soon);
-    this.#soon = undefined;
-    const [done, ranges] = [this.#done, this.#ranges];
-    this.#done = [];
-    this.#ranges = [];
+    const { done, ranges } = this.drop();
     if (done.length > 0) this.#ack(done);
     for (const range of ranges) this.#request(range);
   }
 
-  /** What was not said is not said any more. */
-  drop(): void {
+  /** What was not said is not said any more. @returns what that was */
+  drop(): { done: number[]; ranges: Range[] } {
     clearImmediate(this.#soon);
     this.#soon = undefined;
+    const unsaid = { done: this.#done, ranges: this.#ranges };
     this.#done = [];
     this.#ranges = [];
+    return unsaid;
   }
 
   #later(): void {

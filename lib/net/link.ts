@@ -219,10 +219,6 @@ export class Link {
     this.#settings.tracer?.('out', this.peer, sent);
     this.usedAt = performance.now();
     if (this.queued === 0) this.#taken();
-    const taken = () => {
-      this.#taken();
-      done?.();
-    };
     // Small words of one turn of the loop leave together, before or with the next payload: each by itself would be a record of TLS
     // and a call of the system.
     if (!this.#isHeld) {
@@ -230,7 +226,13 @@ export class Link {
       this.#socket.cork();
       setImmediate(this.#letGo);
     }
-    writeMessage(this.#socket, sent, done ? taken : this.#taken);
+    const taken = !done
+      ? this.#taken
+      : () => {
+          this.#taken();
+          done();
+        };
+    writeMessage(this.#socket, sent, taken);
     if (hasPayload(sent)) this.#letGo();
     if (this.#socket.writableLength > SEND_QUEUE_CUT) {
       this.close(new HearsayError('limit', 'the other side does not read what it asked for'));

@@ -1,6 +1,7 @@
 /**
  * What is on this machine already need not be fetched: other files with the same content, or with some of its chunks.
  */
+import type { FileHandle } from 'node:fs/promises';
 import { blake3 } from '../hash.js';
 import { contentId, HASH_BYTES } from '../transfer/content.js';
 import { Partial, type PartialOptions } from './partial.js';
@@ -39,16 +40,27 @@ export async function copyChunks(from: string, partial: Partial, hashes: Uint8Ar
   try {
     for (let chunk = 0; chunk < partial.have.length; chunk++) {
       if (partial.have.has(chunk)) continue;
-      const hash = hashes.subarray(chunk * HASH_BYTES, (chunk + 1) * HASH_BYTES);
-      const data = await readAt(handle, chunk * partial.chunkSize, partial.lengthOf(chunk)).catch(() => undefined);
-      if (!data || !blake3(data).equals(hash)) continue;
-      await partial.write(chunk, data, hash);
-      bytes += data.length;
+      const found = await fitting(handle, chunk, partial, hashes);
+      if (!found) continue;
+      await partial.write(chunk, found.data, found.hash);
+      bytes += found.data.length;
     }
   } finally {
     await handle.close();
   }
   return bytes;
+}
+
+/** A chunk as a file has it, with its hash; undefined where it is another one, or cannot be read. */
+async function fitting(
+  handle: FileHandle,
+  chunk: number,
+  partial: Partial,
+  hashes: Uint8Array,
+): Promise<{ data: Buffer; hash: Uint8Array } | undefined> {
+  const hash = hashes.subarray(chunk * HASH_BYTES, (chunk + 1) * HASH_BYTES);
+  const data = await readAt(handle, chunk * partial.chunkSize, partial.lengthOf(chunk)).catch(() => undefined);
+  return data && blake3(data).equals(hash) ? { data, hash } : undefined;
 }
 
 /** Chunks of a file that may be another one altogether, of which one must fit before it is read whole. */
@@ -66,9 +78,7 @@ export async function copyAlike(from: string, partial: Partial, hashes: Uint8Arr
   try {
     for (let i = 0; i < SAMPLES && !fits; i++) {
       const chunk = Math.floor(((count - 1) * i) / (SAMPLES - 1));
-      const hash = hashes.subarray(chunk * HASH_BYTES, (chunk + 1) * HASH_BYTES);
-      const data = await readAt(handle, chunk * partial.chunkSize, partial.lengthOf(chunk)).catch(() => undefined);
-      fits = data !== undefined && blake3(data).equals(hash);
+      fits = (await fitting(handle, chunk, partial, hashes)) !== undefined;
     }
   } finally {
     await handle.close();
