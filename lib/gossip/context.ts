@@ -7,7 +7,7 @@ import { type Asked, Nonces } from './nonces.js';
 import { SHELVING, type Shelving } from './shelving.js';
 
 /** Bytes of a question at least, so that the answer is no larger. */
-const QUESTION_MIN = 450;
+export const QUESTION_MIN = 450;
 
 const EARLY: Millis = 5;
 const NONE = new Uint8Array(0);

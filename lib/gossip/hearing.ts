@@ -19,7 +19,7 @@ import type { Announcer } from './announcer.js';
 import type { Asks } from './asks.js';
 import { Budget } from './budget.js';
 import { type Circle, isLater } from './circle.js';
-import type { Context } from './context.js';
+import { type Context, QUESTION_MIN } from './context.js';
 import type { Address, Broadcast, Event } from './events.js';
 import type { Heads, Way } from './heads.js';
 import { isNear, type Ladder } from './ladder.js';
@@ -310,6 +310,7 @@ export class Hearing {
     const isMember = this.#circle.isKnownAt(message.from, from.host) && this.#members.take(message.from, now);
     if (!isMember && !this.#strangers.take(from.host, now)) return;
     const size = this.#context.sizeOf(message);
+    if (!multicast) this.#askBack(message.from, from, size);
     if (multicast && this.#answersAll(message, isMember, size)) return;
     // Of very many who could answer only so many do: who asks among as many others has more of them later.
     if (isForAll && !this.#together.take(now, 1, shareOf(this.#circle.known))) return;
@@ -320,6 +321,13 @@ export class Hearing {
       const delay = answerDelay(this.#circle.size, this.#context.random);
       this.#context.after(delay, { kind: 'answer', number });
     }
+  }
+
+  /** One that fell silent asks me alone: it hears me, though I may not hear what it says to all. Not for a smaller question than ours. */
+  #askBack(id: PeerId, from: Address, size: number): void {
+    const asker = this.#circle.get(id);
+    if (asker?.state !== 'gone' || asker.leftEpoch >= asker.head.epoch) return;
+    if (size >= QUESTION_MIN) this.#asks.heard(asker, from);
   }
 
   /**

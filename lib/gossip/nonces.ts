@@ -25,7 +25,9 @@ interface Nonce {
  */
 export class Nonces {
   readonly #draw: () => Uint8Array;
+  /** Oldest first; and by their first bytes, as each head that is heard is looked up. Of two that begin alike the later one counts. */
   readonly #kept: Nonce[] = [];
+  readonly #byKey = new Map<number, Nonce>();
   #serial = 0;
 
   /** @param draw 16 fresh random bytes */
@@ -47,10 +49,18 @@ export class Nonces {
     if (newest && newest.serial > mark && now - newest.at < USE) return newest.nonce;
     const nonce = this.#draw();
     const same = this.#kept.filter((kept) => kept.asked === asked);
-    if (same.length >= KEPT) this.#kept.splice(this.#kept.indexOf(same[0]), 1);
-    this.#kept.push({ nonce, serial: ++this.#serial, at: now, asked });
-    while (now - this.#kept[0].at > FRESH) this.#kept.shift();
+    if (same.length >= KEPT) this.#drop(this.#kept.indexOf(same[0]));
+    const fresh: Nonce = { nonce, serial: ++this.#serial, at: now, asked };
+    this.#kept.push(fresh);
+    this.#byKey.set(keyAt(nonce, 0), fresh);
+    while (now - this.#kept[0].at > FRESH) this.#drop(0);
     return nonce;
+  }
+
+  #drop(place: number): void {
+    const [dropped] = this.#kept.splice(place, 1);
+    const key = keyAt(dropped.nonce, 0);
+    if (this.#byKey.get(key) === dropped) this.#byKey.delete(key);
   }
 
   /** The serial number of a fresh nonce of mine, or 0 where it is none. */
@@ -78,14 +88,17 @@ export class Nonces {
     return echo.length === LENGTH ? this.#find(echo, 0, now) : undefined;
   }
 
-  /** The nonce that stands somewhere in some bytes; mostly there is none, which its first byte tells. */
+  /** The nonce that stands somewhere in some bytes; mostly there is none. */
   #find(bytes: Uint8Array, begin: number, now: Millis): Nonce | undefined {
-    for (const kept of this.#kept) {
-      const { nonce } = kept;
-      let i = 0;
-      while (i < LENGTH && nonce[i] === bytes[begin + i]) i++;
-      if (i === LENGTH && now - kept.at <= FRESH) return kept;
-    }
-    return undefined;
+    const kept = this.#byKey.get(keyAt(bytes, begin));
+    if (!kept || now - kept.at > FRESH) return undefined;
+    const { nonce } = kept;
+    for (let i = 0; i < LENGTH; i++) if (nonce[i] !== bytes[begin + i]) return undefined;
+    return kept;
   }
+}
+
+/** Four bytes, in a number that takes no memory of its own. */
+function keyAt(bytes: Uint8Array, at: number): number {
+  return (bytes[at] | (bytes[at + 1] << 8) | (bytes[at + 2] << 16) | (bytes[at + 3] << 24)) >> 1;
 }

@@ -33,11 +33,11 @@ const GAP_FIRST_MOST: Millis = 300;
 const GAP_MOST: Millis = 5000;
 /** A relay is not asked more often: where few are, and for each more, and at most. */
 const ASK_GAP: Millis = 50;
-const ASK_GAP_EACH: Millis = 0.25;
-const ASK_GAP_MOST: Millis = 300;
-/** After an answer it is waited for others, for each peer, and at most, so that what they had nothing of is asked for together. */
+const ASK_GAP_EACH: Millis = 1.5;
+const ASK_GAP_MOST: Millis = 600;
+/** Between rounds, and after an answer, it is waited for others, for each peer, and at most, so that what is wanted is asked for together. */
 const PAUSE: Millis = 0.25;
-const PAUSE_MOST: Millis = 50;
+const PAUSE_MOST: Millis = 100;
 /** Offers that one digest asks for, as far as heads tell: two seconds of a slow link. */
 const DIGEST_OFFERS = 20_000;
 /** A digest of which nothing comes for so long has failed, and one that takes so long in all. */
@@ -83,8 +83,9 @@ export class Rounds {
   /** Relays that are being asked, or were a moment ago: until when they are left alone. */
   readonly #busy = new Map<PeerId, Millis>();
   #number = 0;
-  /** When the next round is due; another timer is stale. */
+  /** When the next round is due; another timer is stale. And when the last one was. */
   #dueAt: Millis = Number.POSITIVE_INFINITY;
+  #wentAt: Millis = Number.NEGATIVE_INFINITY;
 
   constructor(context: Context, circle: Circle, arrivals: Arrivals, linked: () => ReadonlySet<PeerId>, puller: Puller) {
     this.#context = context;
@@ -207,6 +208,7 @@ export class Rounds {
   }
 
   #go(): void {
+    this.#wentAt = this.#context.now;
     const directs: Member[] = [];
     const fetches: [Member, Wish][] = [];
     const groups = new Map<PeerId, Batch>();
@@ -337,8 +339,10 @@ export class Rounds {
   }
 
   #roundIn(delay: Millis): void {
-    if (this.#dueAt <= this.#context.now + delay) return;
-    this.#dueAt = this.#context.after(delay, { kind: 'round' });
+    const { now } = this.#context;
+    const at = Math.max(now + delay, this.#wentAt + this.#pause);
+    if (this.#dueAt <= at) return;
+    this.#dueAt = this.#context.after(at - now, { kind: 'round' });
   }
 }
 

@@ -194,3 +194,23 @@ test('one-shots that come and go make nobody say or fetch anything but answers',
   for (const [i, host] of hosts.entries()) t.true(readHead(host.gossip.head().head).beat - beats[i] <= most);
   t.true(world.sent.every(({ at, from, message }) => at < begin || from.passive || message.type === 'O'));
 });
+
+test('two who took each other for gone are there for both as soon as one hears the other', (t) => {
+  const [world, hosts] = network(2);
+  const [a, b] = hosts;
+  world.part([a], [b]);
+  t.truthy(world.runUntil(() => !a.peer(b.id) && !b.peer(a.id), 60_000));
+  // Until their connection has broken too.
+  world.run(20_000);
+  world.heal();
+  // Nor do they come to be connected.
+  world.connect = (_from, _to, done) => world.after(10, () => done(undefined));
+  // What the first says to all does not reach the other any more.
+  const send = world.send.bind(world);
+  world.send = (from, to, message, broadcast) => {
+    if (from !== a || to) send(from, to, message, broadcast);
+  };
+  t.truthy(world.runUntil(() => a.peer(b.id) !== undefined, 20_000));
+  const took = world.runUntil(() => b.peer(a.id) !== undefined, 1000);
+  t.not(took, undefined);
+});

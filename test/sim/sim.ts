@@ -16,7 +16,7 @@ npm run sim -- --scenario NAME --seeds FROM..TO   a run for each seed
 npm run sim -- --all --seeds FROM..TO             the same of all small scenarios, or with --large of the large ones
 npm run sim -- --each --seeds FROM..TO            each seed another small scenario: 1..10000 is the longer run
 npm run sim -- --ci                               seeds 1 to 200, each of another small scenario; of the large ones "hundred" for 5
-npm run sim -- --table                            what an idle network costs, and a change
+npm run sim -- --table [--peers N]                what an idle network costs, and a change; or the rows of N peers alone
   --jobs N  processes at once (as many as there are cores)`;
 
 interface Run {
@@ -45,6 +45,7 @@ const { values: options } = parseArgs({
     large: { type: 'boolean' },
     ci: { type: 'boolean' },
     table: { type: 'boolean' },
+    peers: { type: 'string' },
     trace: { type: 'boolean' },
     help: { type: 'boolean' },
   },
@@ -208,7 +209,7 @@ async function main(): Promise<void> {
   else if (options.ci) {
     const large = runsOf(CI_LARGE.map(scenario), [1, CI_LARGE_SEEDS]);
     await many([...large, ...eachAnother(small, [1, CI_SEEDS])]);
-  } else if (options.table) (await import('./tables.js')).tables();
+  } else if (options.table) (await import('./tables.js')).tables(options.peers ? Number(options.peers) : undefined);
   else if (options.each) await many(eachAnother(small, seeds));
   else if (options.all)
     await many(runsOf(options.large ? SCENARIOS.filter(({ size }) => size === 'large') : small, seeds));

@@ -72,8 +72,8 @@ class Voice extends Host {
   }
 }
 
-/** Ten thousand, of which some are whole. */
-function idleVoices(): Rates {
+/** Ten thousand, of which some are whole; the first of these shares so many files. */
+function idleVoices(shared: number): Rates {
   const stage = new Stage({ seed: 1, peers: 0, files: 0, large: true });
   const { world } = stage;
   // One alone beats every 8 s or so, ten thousand each as often as the budget allows: some 350 bytes a heartbeat.
@@ -82,6 +82,7 @@ function idleVoices(): Rates {
   for (const voice of voices) world.after(stage.random() * 60 * SECOND, () => voice.start());
   world.run(60 * SECOND);
   const whole = Array.from({ length: WHOLE }, () => stage.add());
+  if (shared > 0) whole[0].change(...files(whole[0].name, shared, false));
   stage.start(10 * SECOND, whole);
   // Until they have heard all; then their own next heartbeat, and the one after it, come at the pace of so many.
   world.runUntil(() => whole.every(({ gossip }) => gossip.peers().length >= 0.99 * VOICES), 1800 * SECOND, 5000);
@@ -126,24 +127,36 @@ function row(...cells: (string | number)[]): string {
   return cells.map((cell) => (typeof cell === 'number' ? cell.toFixed(1) : cell).padStart(14)).join('');
 }
 
-/** Prints both tables. */
-export function tables(): void {
+/** Prints both tables. @param only of networks of so many alone, where one is named; then the first table only */
+export function tables(only?: number): void {
+  if (only !== undefined && ![...PEERS, VOICES].includes(only)) throw new Error(`no row of ${only} peers`);
   console.log(
     'Bytes a second of an idle network, UDP and IP headers counted; the files are all at one peer, which is in "sharer".',
   );
   console.log(row('peers', 'files', 'each peer', 'the sharer', 'all'));
   for (const peers of PEERS) {
+    if (only !== undefined && only !== peers) continue;
     for (const shared of FILES) {
       const { each, sharer, all } = idle(peers, shared);
       console.log(row(String(peers), String(shared), each, sharer, all));
     }
   }
-  const { each, all } = idleVoices();
-  console.log(row(String(VOICES), '0', each, '-', all));
+  if (only === undefined || only === VOICES) voices();
+  if (only === undefined) changes();
+}
+
+function voices(): void {
+  for (const shared of FILES) {
+    const { each, sharer, all } = idleVoices(shared);
+    console.log(row(String(VOICES), String(shared), each, sharer, all));
+  }
   console.log(
     `Of the ${VOICES}, ${WHOLE} are whole and are measured; the others answer and beat with the real core as well, at the pace of`,
   );
   console.log('ten thousand, but hear only questions. "all" is what each whole one sends, for all.');
+}
+
+function changes(): void {
   console.log('\nBytes of one change among ten peers, beyond what they cost anyway in these five seconds.');
   console.log(row('files', 'datagrams', 'that follow', 'connections'));
   for (const shared of FILES) {
