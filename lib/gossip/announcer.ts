@@ -7,7 +7,8 @@
  * The heartbeats of all keep within one budget (RFC 3550, section 6.3): when the time of the next has come, it is looked at again how
  * many are here now, and where they are more, it waits on; where many have gone, it comes sooner. The chance that spreads it is drawn
  * once for each, so that looking again does not make it later on average, and nothing has to be made up for. Who starts when many others
- * do says the second heartbeat, which shows it alive to all by another's pulse, when there is room for it, and asks no more.
+ * do says the second heartbeat, which shows it alive to all by another's pulse, when there is room for it, and asks no more; and goes
+ * on to say them while many are heard that are not shown to be alive: one datagram to all is far cheaper than all the connections.
  * Called by gossip.
  */
 import type { Millis } from '../clock.js';
@@ -17,6 +18,7 @@ import type { Context } from './context.js';
 import type { Occasion } from './events.js';
 import type { Ladder } from './ladder.js';
 import type { Links } from './links.js';
+import { FEW } from './member.js';
 import { BATCH_DATAGRAMS, type Own } from './own.js';
 import { idleInterval, jitter, quickInterval, stormInterval } from './pace.js';
 import type { Pulses } from './pulses.js';
@@ -40,8 +42,9 @@ const PASSIVE_GAP_MOST: Millis = 15_000;
 const PASSIVE_EAGER = 12;
 /** Where so many ask who is there since I began, all hear of each other without my asking again. */
 const CROWD = 256;
-/** So many rounds more, in a crowd of whom less than this part is found. */
-const CROWD_ROUNDS = 4;
+/** So many rounds more, in which nobody is asked, among many of whom less than this part is found; and no sooner after another. */
+const CROWD_ROUNDS = 6;
+const CROWD_GAP: Millis = 500;
 const FOUND = 0.97;
 /** A heartbeat that somebody asks for does not follow another so soon. */
 const SPEAK_GAP: Millis = 400;
@@ -114,7 +117,7 @@ export class Announcer {
   #query(round: number): void {
     const context = this.#context;
     if (!context.settings.passive) this.#sayHeartbeat(round === 0, 'finding');
-    if (round === 0 || this.#starters < CROWD || context.settings.passive) {
+    if (round === 0 || (round < ROUNDS.length && this.#starters < CROWD) || context.settings.passive) {
       const size = this.#own.heartbeatSize();
       context.multicast(context.question('', size, false), 'finding');
       this.#ladder.asked(round, size);
@@ -124,17 +127,20 @@ export class Announcer {
     if (context.settings.passive || this.#isRound(round + 1)) this.#roundIn(round + 1, this.#roundAt(round + 1));
   }
 
-  /** Whether there is another round: more of them in a crowd, while many who were heard are not shown to be alive, as that is mutual. */
+  /** Whether there is another round: more of them among many, while many who were heard are not shown to be alive, as that is mutual. */
   #isRound(round: number): boolean {
     if (round < ROUNDS.length) return true;
     const { size, known } = this.#circle;
-    return this.#starters >= CROWD && round < ROUNDS.length + CROWD_ROUNDS && size < FOUND * known;
+    return known >= FEW && round < ROUNDS.length + CROWD_ROUNDS && size < FOUND * known;
   }
 
   #roundAt(round: number): Millis {
     if (this.#context.settings.passive) return this.#startedAt + this.#passiveWait(round);
-    const wait = this.#querySpread * stormInterval(this.#starters, this.#circle.mean);
-    return Math.max(this.#startedAt + (ROUNDS[round] ?? 0), this.#queriedAt + wait);
+    // Each of them asks more than once.
+    const others = Math.min(this.#starters, this.#circle.known);
+    const wait = this.#querySpread * stormInterval(others, this.#circle.mean);
+    if (round >= ROUNDS.length) return this.#queriedAt + Math.max(wait, CROWD_GAP);
+    return Math.max(this.#startedAt + ROUNDS[round], this.#queriedAt + wait);
   }
 
   #roundIn(round: number, at: Millis): void {

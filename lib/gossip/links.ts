@@ -40,9 +40,9 @@ const ASKED_LATELY: Millis = 10_000;
 const INTRODUCERS = 5;
 /** Neighbours told to one that connects, and will be told more by those: where hundreds start at one time, all would be far too much. */
 const TOLD_AT_ONCE = 32;
-/** One that connects is heard within so long, where datagrams pass. */
+/** One that connects is heard within so long, where datagrams pass; or within an interval, where that is longer. */
 const HEARD_WITHIN: Millis = 1500;
-/** Those who are told of, and whom datagrams may reach, are dialled after so long, where they were not heard meanwhile. */
+/** Those who are told of, and whom datagrams may reach, are dialled after so long, or an interval, where they were not heard meanwhile. */
 const FOUND_WITHIN: Millis = 4000;
 /** Neighbours told with a heartbeat. */
 const REMINDED = 8;
@@ -122,7 +122,7 @@ export class Links {
     if (this.#context.settings.tracker || (member && isTracker(member))) return;
     // Of many who start at one time it may only not have been heard yet.
     const isMany = member && this.#context.isAnswered && this.#circle.size > TOLD_AT_ONCE;
-    if (isMany) this.#context.after(HEARD_WITHIN, { kind: 'neighbours', peer });
+    if (isMany) this.#context.after(Math.max(HEARD_WITHIN, this.#circle.interval), { kind: 'neighbours', peer });
     else this.#tellNeighbours(peer, member ? TOLD_AT_ONCE : NEIGHBOURS_MAX);
   }
 
@@ -268,7 +268,8 @@ export class Links {
       isNew = true;
       waiting++;
       // Where everyone is asked and answers, who is there is mostly found so.
-      const wait = this.#context.isAnswered ? FOUND_WITHIN : Math.min(2000, 20 * peers.length);
+      const found = Math.max(FOUND_WITHIN, this.#circle.interval);
+      const wait = this.#context.isAnswered ? found : Math.min(2000, 20 * peers.length);
       this.#retry(member.id, dial, wait * (1 - 0.5 * random()));
     }
     return isNew;

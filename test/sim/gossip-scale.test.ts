@@ -50,3 +50,19 @@ test('a scan of 20,000 files in many small steps is told in few datagrams, and k
   t.true(world.streamBytes < 3 * 20_000 * 150);
   for (const host of hosts) assertNothingLost(host);
 });
+
+for (const seed of [1, 2, 3]) {
+  test(`many who start at one time, with 30 % loss, find each other by what they say to all, and hardly dial; seed ${seed}`, (t) => {
+    const world = new World({ seed, loss: 0.3, large: true });
+    const hosts = Array.from({ length: 120 }, () => new Host(world));
+    for (const host of hosts) world.after(2000 * world.random(), () => host.start());
+    world.run(5000);
+    const known = hosts.reduce((sum, host) => sum + host.came - host.left, 0) / (120 * 119);
+    world.run(10_000);
+    const named = world.streamed.get('N')?.bytes ?? 0;
+    t.log(`${Math.round(100 * known)} % known after 5 s; ${world.dials} dials, ${named} bytes of neighbours`);
+    t.true(known > 0.97);
+    t.true(world.dials < 300);
+    t.true(named < 300_000);
+  });
+}
