@@ -12,6 +12,7 @@ import type { Broadcast, Effect, Event, Sparing, Timer } from '../gossip/events.
 import type { Gossip } from '../gossip/gossip.js';
 import { isNear } from '../gossip/ladder.js';
 import type { PeerId } from '../ids.js';
+import { BREATH } from '../net/breath.js';
 import type { UdpAddress } from '../net/datagrams.js';
 import { isRefused } from '../net/dialling.js';
 import type { Filter, Link, Tracer } from '../net/link.js';
@@ -276,7 +277,8 @@ export class Gossiper {
       () => {
         this.#timers.delete(handle);
         this.#lag.look();
-        this.dispatch({ kind: 'timer', timer });
+        // Many may be due in one moment, and what is put together step by step has its steps so.
+        BREATH.take(() => this.dispatch({ kind: 'timer', timer }));
       },
       Math.max(0, Math.min(at - now(), 2 ** 31 - 1)),
     );

@@ -12,6 +12,8 @@ import { decode } from '../wire/codec.js';
 import { FrameDecoder } from '../wire/frame.js';
 import { headStatement, proofStatement, readHead } from '../wire/head.js';
 import { type Message, PROTOCOL } from '../wire/table.js';
+import { BREATH } from './breath.js';
+import { Intake } from './intake.js';
 import { verifySignature } from './keys.js';
 import { Link, type LinkHandlers, type LinkSettings, type Proved, writeMessage } from './link.js';
 import { plainHost, type SecureStream } from './transport.js';
@@ -167,10 +169,9 @@ export function shakeHands(
       } else throw new HearsayError('bad-message', `${message.type} before the handshake was done`);
     };
     const decoder = new FrameDecoder(onFrame);
-    listen((data) => {
+    const intake = new Intake(socket, BREATH, (data) => {
       try {
         if (link ? !link.open : done) return;
-        link?.touch();
         decoder.push(data);
         // A message that is whole tells of itself.
         if (link?.open && decoder.unfinished >= HEARD_BYTES) link.heard();
@@ -178,6 +179,10 @@ export function shakeHands(
         if (link) link.close(asHearsayError(thrown));
         else fail(thrown);
       }
+    });
+    listen((data) => {
+      link?.touch();
+      intake.push(data);
     });
     const { head, sig } = settings.hello();
     say({ type: 'H', protocol: PROTOCOL, head, sig, instance: settings.instance, probe });

@@ -88,8 +88,13 @@ export function compileHalves(pattern: string): Halves | undefined {
     for (let i = 0; i < text.length && now !== 0; i++) now = step(now, text.charCodeAt(i));
     return now;
   };
+  // What is looked for anywhere stands at the beginning of each folder as it did before all of them.
+  const isAnywhere = parts[0]?.kind === 'folders' && !parts.slice(2).some(reachesOver);
   return {
-    begin: (folder) => (folder.startsWith(fixed) ? go(begin, folder.slice(fixed.length)) : 0),
+    begin: (folder) => {
+      if (!folder.startsWith(fixed)) return 0;
+      return isAnywhere ? begin : go(begin, folder.slice(fixed.length));
+    },
     end: (state, bytes, from, to) => {
       let now = state;
       for (let i = from; i < to && now !== 0; i++) now = step(now, bytes[i]);
@@ -97,6 +102,11 @@ export function compileHalves(pattern: string): Halves | undefined {
     },
     endText: (state, text) => (go(state, text) & end) !== 0,
   };
+}
+
+/** Whether something may match a slash. */
+function reachesOver(part: Token): boolean {
+  return part.kind === 'unit' ? part.unit === SLASH : part.kind !== 'star';
 }
 
 interface Automaton {

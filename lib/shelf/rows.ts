@@ -25,8 +25,9 @@ export const ID = 32;
 const FIRST = 8;
 /** Rows from which on the room grows by half, not to the double. */
 const LARGE = 4096;
-/** Bytes of a name that are expected. */
+/** Bytes of a name that are expected, and as many as are expected at the most. */
 const NAME = 24;
+const NAME_MOST = 96;
 
 const NO_BYTES = new Uint8Array(0);
 const NO_WORDS = new Uint32Array(0);
@@ -88,7 +89,9 @@ export class Rows {
   reserve(rows: number): void {
     if (rows <= this.state.length) return;
     this.#resize(rows);
-    if (this.names.length < rows * NAME) this.#resizeNames(this.nameStart(this.length), rows * NAME);
+    // Of many more there will be room when it has been seen how long they are.
+    const names = Math.min(rows, LARGE) * NAME;
+    if (this.names.length < names) this.#resizeNames(this.nameStart(this.length), names);
   }
 
   /** Gives back the room that is left, where it is much. */
@@ -295,7 +298,10 @@ export class Rows {
   /** @param used bytes that are kept */
   #moreNames(used: number, least: number): void {
     const now = this.names.length;
-    this.#resizeNames(used, Math.max(least, now < LARGE * NAME ? now * 2 : now + (now >> 1)));
+    const more = now < LARGE * NAME ? now * 2 : now + (now >> 1);
+    // For as many rows as there is room for, so that it is not copied again and again.
+    const mean = this.length > 0 ? Math.min(NAME_MOST, used / this.length) : 0;
+    this.#resizeNames(used, Math.max(least, more, Math.ceil(mean * this.state.length * 1.1)));
   }
 
   #resizeNames(used: number, room: number): void {

@@ -190,27 +190,55 @@ export function* scan(rows: Rows, wanted: Wanted, folders: boolean): Generator<u
     if (states[i] !== 0 && wanted.sign) signs.set(wanted.sign(states[i]), i * SIGN);
     if (i % FOLDERS === FOLDERS - 1) yield undefined;
   }
+  const found = new Hits();
+  const look = { rows, wanted, folders, states, signs };
+  for (let from = 0; from < rows.length; from += ROWS) {
+    if (from > 0) yield undefined;
+    lookAt(look, from, Math.min(from + ROWS, rows.length), found);
+  }
+  return found.all;
+}
+
+/** Rows that fit. */
+class Hits {
+  #rows = new Uint32Array(64);
+  #count = 0;
+
+  add(row: number): void {
+    if (this.#count === this.#rows.length) {
+      const wider = new Uint32Array(this.#count * 2);
+      wider.set(this.#rows);
+      this.#rows = wider;
+    }
+    this.#rows[this.#count++] = row;
+  }
+
+  get all(): Uint32Array {
+    return this.#rows.subarray(0, this.#count);
+  }
+}
+
+interface Look {
+  rows: Rows;
+  wanted: Wanted;
+  folders: boolean;
+  /** What each folder said, and the sign that fits in it. */
+  states: Uint32Array;
+  signs: Uint32Array;
+}
+
+function lookAt({ rows, wanted, folders, states, signs }: Look, from: number, to: number, found: Hits): void {
   const { state, folder, sign } = rows;
+  const most = folders ? REMOVED : REMOVED - 1;
   const isSigned = wanted.sign !== undefined;
-  let found = new Uint32Array(64);
-  let count = 0;
-  for (let row = 0; row < rows.length; row++) {
-    if (row % ROWS === ROWS - 1) yield undefined;
-    const said = state[row] & (DEAD | KIND);
-    if (said >= (folders ? REMOVED : REMOVED - 1)) continue;
+  for (let row = from; row < to; row++) {
+    if ((state[row] & (DEAD | KIND)) >= most) continue;
     const at = folder[row];
     const inside = states[at];
     if (inside === 0) continue;
     if (isSigned && (signs[at * SIGN] & ~sign[row * SIGN] || signs[at * SIGN + 1] & ~sign[row * SIGN + 1])) continue;
-    if (!wanted.fits(rows, row, inside)) continue;
-    if (count === found.length) {
-      const wider = new Uint32Array(count * 2);
-      wider.set(found);
-      found = wider;
-    }
-    found[count++] = row;
+    if (wanted.fits(rows, row, inside)) found.add(row);
   }
-  return found.subarray(0, count);
 }
 
 function isAscii(bytes: Uint8Array, from: number, to: number): boolean {

@@ -10,10 +10,12 @@ import type { Head } from '../wire/head.js';
 import { type Proof, Shelf } from './shelf.js';
 import { type Applied, difference, fits, settle } from './staging.js';
 
-/** Offers until which they are kept as they came, and applied together. */
-const FEW = 4000;
+/** Offers of a whole shelf until which they are kept as they came, and applied together: some milliseconds. */
+const FEW = 1000;
+/** Of what goes into a shelf that is there already, more: it must be copied first. */
+const FEW_MORE = 4000;
 /** Offers that are worked on in one step: some milliseconds. */
-const STEP = 8192;
+const STEP = 4096;
 
 export class Stage {
   /** What came, as long as it is little. */
@@ -54,7 +56,8 @@ export class Stage {
       return;
     }
     for (const offer of offers) this.offers.push(offer);
-    if (this.offers.length <= FEW || this.#isBad) return;
+    const isWhole = isEvery(replaced);
+    if (this.offers.length <= (isWhole ? FEW : FEW_MORE) || this.#isBad) return;
     this.#begin(replaced, expected);
     const all = this.offers;
     this.offers = [];
@@ -88,7 +91,7 @@ export class Stage {
   }
 
   get #isWhole(): boolean {
-    return this.#replaced.length === BUCKETS / 8 && this.#replaced.every((byte) => byte === 255);
+    return isEvery(this.#replaced);
   }
 
   /** Whether it replaces some buckets and leaves others. */
@@ -122,4 +125,9 @@ export class Stage {
       this.#shelf?.put(offer);
     }
   }
+}
+
+/** Whether a bit set is of all buckets. */
+function isEvery(replaced: Uint8Array): boolean {
+  return replaced.length === BUCKETS / 8 && replaced.every((byte) => byte === 255);
 }

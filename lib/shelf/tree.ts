@@ -86,7 +86,11 @@ export class Tree {
   work(most: number): boolean {
     const rows = this.#rows();
     if (this.#dirty.size === 0) return true;
-    if (this.#dirty.size > FEW) this.#sorted ??= byBucket(rows);
+    if (this.#dirty.size > FEW && !this.#sorted) {
+      this.#sorted = byBucket(rows);
+      // Of a million that is a step by itself.
+      if (rows.length > most) return false;
+    }
     const hashes = Uint8Array.from(this.#hashes);
     let done = 0;
     for (const bucket of this.#dirty) {

@@ -61,7 +61,7 @@ function pump(reader: Gossip, writer: Gossip, effects: Effect[], now: number): M
   while (todo.length > 0) {
     const next: Effect[] = [];
     for (const effect of todo) {
-      if (effect.kind === 'timer' && effect.timer.kind === 'pull') {
+      if (effect.kind === 'timer' && (effect.timer.kind === 'pull' || effect.timer.kind === 'stage')) {
         next.push(...reader.handle({ kind: 'timer', timer: effect.timer }, Math.max(now, effect.at)));
       } else if (effect.kind === 'pull') {
         const answer = writer.answerPull({ ...effect.message, number: 7 });

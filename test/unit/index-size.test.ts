@@ -98,6 +98,31 @@ test('so is what follows on a version, and what replaces some buckets; what was 
   t.is(again?.shelf.floor, head.version);
 });
 
+test('a whole shelf of more than a page is put together as it comes; what goes into one that is there, only where it is much', (t) => {
+  const writer = writerOf(1001);
+  const known = writerOf(10);
+  const whole = new Stage(WRITER, undefined, 0);
+  whole.page(writer.snapshot().slice(0, 1000), WHOLE, 1001);
+  t.false(whole.isLarge);
+  whole.page(writer.snapshot().slice(1000), WHOLE, 1001);
+  t.true(whole.isLarge);
+  const delta = new Stage(WRITER, known, 10);
+  delta.page(writer.since(10) ?? [], new Uint8Array(0), 1001);
+  t.false(delta.isLarge);
+});
+
+test('room for names is made once it is known how long they are, and not again and again', (t) => {
+  const shelf = new Shelf(WRITER, 1);
+  shelf.reserve(30_000);
+  const buffers = new Set<ArrayBufferLike>();
+  for (let i = 0; i < 30_000; i++) {
+    shelf.put(file(`folder/${'a long name, as many have '.repeat(2)}${i}`, ++shelf.version));
+    if (i % 100 === 0) buffers.add(shelf.rows().names.buffer);
+  }
+  t.true(buffers.size <= 2, `${buffers.size} buffers`);
+  t.is([...shelf.offers()].at(-1)?.path, `folder/${'a long name, as many have '.repeat(2)}29999`);
+});
+
 test('a stage refuses versions that do not rise, and what follows on nothing that is known', (t) => {
   const writer = writerOf(5000);
   const swapped = writer.snapshot();

@@ -180,11 +180,40 @@ test(`find gives the best hits and says how many others there are; ${FOUND_MAX} 
 });
 
 test('others have their turns while much is looked through and sorted', (t) => {
+  for (const folders of [1, 3000]) {
+    const paths = Array.from({ length: 20_000 }, (_, i) => `f${i % folders}/${(i * 7919) % 20_000}`);
+    const { files, rests } = all([shelfOf('A', paths)], {});
+    // Comparing thousands one by one takes long.
+    t.true(files.map((file) => file.path).join('\n') === paths.sort().join('\n'));
+    t.true(rests > (folders === 1 ? 8 : 4), `${rests}`);
+  }
+});
+
+test('the first are told when little of what follows was looked at', (t) => {
   const paths = Array.from({ length: 20_000 }, (_, i) => `f${i % 3000}/${(i * 7919) % 20_000}`);
-  const { files, rests } = all([shelfOf('A', paths)], {});
-  // Comparing thousands one by one takes long.
-  t.true(files.map((file) => file.path).join('\n') === paths.sort().join('\n'));
-  t.true(rests > 8, `${rests}`);
+  const shelves = [shelfOf('A', paths.slice(0, 10_000)), shelfOf('B', paths.slice(10_000))];
+  let read = 0;
+  const listed = {
+    shelves: () =>
+      shelves.map((shelf) => {
+        const rows = shelf.rows();
+        const { name } = rows;
+        rows.name = (row) => {
+          read++;
+          return name.call(rows, row);
+        };
+        return { peer: shelf.writer, rows };
+      }),
+    told: () => [],
+  };
+  let seen = 0;
+  let readAtFirst = 0;
+  for (const some of listing(listed, {}, undefined, nameOf)) {
+    seen += some?.files.length ?? 0;
+    if (seen > 0 && readAtFirst === 0) readAtFirst = read;
+  }
+  t.is(seen, 20_000);
+  t.true(readAtFirst < 2000, `${readAtFirst} names were read`);
 });
 
 test('what changes while it is listed is not in it', (t) => {
