@@ -2,7 +2,7 @@
  * The index at size: how long a peer takes to pull the offers of many others, what each costs in memory, how quickly it then
  * lists by a pattern and finds by words, and for how long at most its event loop stood still meanwhile.
  *
- *   npm run bench -- index [--peers 100] [--offers 10000] [--json]
+ *   npm run bench -- index [--peers 100] [--offers 10000] [--json FILE]
  *
  * One process is the peer that pulls, as `hearsay share` is one; another holds the others, each with a key, an address and a TLS
  * connection of its own over loopback (see light-client.ts). No multicast is sent. Linux alone gives each an address without asking.
@@ -20,6 +20,8 @@ import { Peer } from '../../lib/peer.js';
 import { child, endChildren, order, percentile, serve } from './children.js';
 import { LightClient, listenFor } from './light-client.js';
 import { manyFiles } from './many-files.js';
+import { tell } from './settings.js';
+import type { Report } from './table.js';
 
 const CONFIG = fileURLToPath(new URL('../../../config/default.toml', import.meta.url));
 const COMMAND = fileURLToPath(new URL('../../bin/hearsay.js', import.meta.url));
@@ -182,7 +184,7 @@ function command(state: string, args: string[], lines: boolean): Promise<number>
   });
 }
 
-interface Report {
+interface Figures {
   peers: number;
   offers: number;
   pull: { seconds: number; cpu: number; stood: number };
@@ -192,7 +194,7 @@ interface Report {
   gone: { seconds: number; stood: number };
 }
 
-async function run(peers: number, offers: number): Promise<Report> {
+async function run(peers: number, offers: number): Promise<Figures> {
   const state = await mkdtemp(join(tmpdir(), 'hearsay-bench-'));
   const url = import.meta.url;
   try {
@@ -259,45 +261,53 @@ async function run(peers: number, offers: number): Promise<Report> {
   }
 }
 
-function print({ peers, offers, pull, memory, questions, commands, gone }: Report): void {
+function reportOf(figures: Figures): Report {
+  const { peers, offers, pull, memory, questions, commands, gone } = figures;
   const ms = (value: number) => `${value.toFixed(value < 10 ? 1 : 0)} ms`;
-  console.log(`${peers} peers with ${offers} offers each`);
-  console.log('');
-  console.log('| what | measured |');
-  console.log('| --- | --- |');
-  console.log(`| all pulled over TCP with TLS | ${pull.seconds.toFixed(1)} s, ${pull.cpu.toFixed(1)} s of processor |`);
-  console.log(
-    `| memory an offer | ${Math.round(memory.residentPerOffer)} bytes resident, ${Math.round(memory.livePerOffer)} live, ` +
-      `${Math.round(memory.searched)} after searches; ${Math.round(memory.resident / 2 ** 20)} MiB in all |`,
-  );
-  console.log(`| event loop stood still while pulling | ${ms(pull.stood)} at most |`);
-  console.log(`| all gone | after ${gone.seconds.toFixed(1)} s; stood still ${ms(gone.stood)} at most |`);
-  console.log('');
-  console.log('| question | first | p50 | p99 | found | stood still |');
-  console.log('| --- | --- | --- | --- | --- | --- |');
-  for (const { question, first, p50, p99, found, stood } of questions) {
-    console.log(`| ${[question, ms(first), ms(p50), ms(p99), found, ms(stood)].join(' | ')} |`);
-  }
-  console.log('');
-  console.log('| command | p50 | most |');
-  console.log('| --- | --- | --- |');
-  for (const { command, p50, most } of commands) console.log(`| ${[command, ms(p50), ms(most)].join(' | ')} |`);
+  const measured = {
+    title: `${peers} peers with ${offers} offers each`,
+    columns: ['what', 'measured'],
+    rows: [
+      ['all pulled over TCP with TLS', `${pull.seconds.toFixed(1)} s, ${pull.cpu.toFixed(1)} s of processor`],
+      [
+        'memory an offer',
+        `${Math.round(memory.residentPerOffer)} bytes resident, ${Math.round(memory.livePerOffer)} live, ` +
+          `${Math.round(memory.searched)} after searches; ${Math.round(memory.resident / 2 ** 20)} MiB in all`,
+      ],
+      ['event loop stood still while pulling', `${ms(pull.stood)} at most`],
+      ['all gone', `after ${gone.seconds.toFixed(1)} s; stood still ${ms(gone.stood)} at most`],
+    ],
+  };
+  const asked = {
+    title: 'Questions to the library',
+    columns: ['question', 'first', 'p50', 'p99', 'found', 'stood still'],
+    rows: questions.map(({ question, first, p50, p99, found, stood }) => [
+      question,
+      ...[ms(first), ms(p50), ms(p99), `${found}`, ms(stood)],
+    ]),
+  };
+  const typed = {
+    title: 'Commands',
+    columns: ['command', 'p50', 'most'],
+    rows: commands.map(({ command, p50, most }) => [command, ms(p50), ms(most)]),
+  };
+  return { bench: 'index', tables: [measured, asked, typed], figures };
 }
 
 /** @throws Error where an option is not understood */
 async function main(args: string[]): Promise<void> {
   const { values } = parseArgs({
     args,
-    options: { peers: { type: 'string' }, offers: { type: 'string' }, json: { type: 'boolean' } },
+    options: { peers: { type: 'string' }, offers: { type: 'string' }, json: { type: 'string' } },
   });
   const read = (name: 'peers' | 'offers', usual: number, most: number) => {
     const value = Number(values[name] ?? usual);
     if (!(value >= 1 && value <= most)) throw new Error(`--${name} 1 to ${most}`);
     return Math.floor(value);
   };
-  const report = await run(read('peers', 100, 1000), read('offers', 10_000, 1_000_000));
-  if (values.json) console.log(JSON.stringify(report));
-  else print(report);
+  const settings = { peers: read('peers', 100, 1000), offers: read('offers', 10_000, 1_000_000) };
+  const report = reportOf(await run(settings.peers, settings.offers));
+  await tell(report, [report], settings, values.json);
 }
 
 const [role, ...args] = process.argv.slice(2);

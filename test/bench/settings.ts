@@ -28,6 +28,21 @@ export interface Bench {
   run(settings: Settings): Promise<Report>;
 }
 
+/** What the benches of transfers understand; each takes of it what has a meaning for it. */
+export const TRANSFER_OPTIONS =
+  '[--quick] [--runs N] [--mib N] [--files N] [--ways NAME,...] [--receivers N,...] [--rates MBIT,...] [--apart S,...] ' +
+  '[--sparse GIB] [--simulate] [--seed N] [--json FILE]';
+
+/** Whether it is only asked what is understood. */
+export function asksForHelp(args: readonly string[]): boolean {
+  return args.includes('--help') || args.includes('-h');
+}
+
+/** Whether what was thrown says that an option is not understood. */
+export function isMisread(thrown: unknown): thrown is Error {
+  return thrown instanceof Error && String((thrown as NodeJS.ErrnoException).code).startsWith('ERR_PARSE_ARGS');
+}
+
 const text = { type: 'string' } as const;
 const flag = { type: 'boolean' } as const;
 const OPTIONS = {
@@ -85,8 +100,18 @@ export async function runBenches(benches: readonly Bench[], args: readonly strin
   for (const bench of benches) {
     const report = await bench.run(settings);
     reports.push(report);
-    for (const table of report.tables) print(table);
     // What was measured is kept, should a later one fail.
-    if (json !== undefined) await writeFile(json, `${JSON.stringify({ at: Date.now(), settings, reports })}\n`);
+    await tell(report, reports, settings, json);
   }
+}
+
+/** Prints what one found, and writes all that was found to a file where one is named. */
+export async function tell(
+  report: Report,
+  reports: Report[],
+  settings: object,
+  json: string | undefined,
+): Promise<void> {
+  for (const table of report.tables) print(table);
+  if (json !== undefined) await writeFile(json, `${JSON.stringify({ at: Date.now(), settings, reports })}\n`);
 }

@@ -2,7 +2,7 @@
  * What encryption and verification cost: the same bytes from one process to another over loopback, as plain TCP, under
  * TLS as hearsay has it, under TLS with every chunk hashed, and fetched by hearsay itself from memory to memory.
  *
- *   npm run bench -- [--mib 1024] [--runs 5]
+ *   npm run bench -- [--mib 1024] [--runs 5] [--json FILE]
  *
  * The ways take turns, so that a busy moment of the machine meets all of them; medians are printed, and ratios to plain TCP.
  * Processes speak only over 127.0.0.1, without multicast, and are gone at the end.
@@ -21,6 +21,8 @@ import { BLOCK } from '../../lib/limits.js';
 import { openGroup } from '../../lib/net/group-keys.js';
 import { tlsTransport } from '../../lib/net/transport.js';
 import { Peer } from '../../lib/peer.js';
+import { tell } from './settings.js';
+import { ratio, whole } from './table.js';
 
 const MIB = 2 ** 20;
 const WAYS = ['plain TCP', 'TLS', 'TLS and hashing', 'hearsay get'] as const;
@@ -184,7 +186,9 @@ function median(values: number[]): number {
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { mib: { type: 'string' }, runs: { type: 'string' } } });
+  const { values } = parseArgs({
+    options: { mib: { type: 'string' }, runs: { type: 'string' }, json: { type: 'string' } },
+  });
   const mib = Number(values.mib ?? 1024);
   const runs = Number(values.runs ?? 5);
   if (!(mib >= 1 && mib <= 65_536 && runs >= 1 && runs <= 100)) throw new Error('--mib 1 to 65536, --runs 1 to 100');
@@ -201,17 +205,21 @@ async function main(): Promise<void> {
     await rm(folder, { recursive: true, force: true });
   }
   const speed = (way: Way) => mib / median((all.get(way) ?? []).map(({ to }) => to.seconds));
-  console.log(`${mib} MiB over loopback between two processes, median of ${runs}`);
-  console.log('');
-  console.log('| way | MiB/s | of plain TCP | CPU s a GiB, both | peak MB, receiver |');
-  console.log('| --- | --- | --- | --- | --- |');
-  for (const way of WAYS) {
+  const figures = WAYS.map((way) => {
     const took = all.get(way) ?? [];
     const cpu = (median(took.map(({ from, to }) => from.cpu + to.cpu)) * 1024) / mib;
-    const ratio = speed(way) / speed('plain TCP');
-    const most = Math.round(median(took.map(({ to }) => to.peak)) / 1e6);
-    console.log(`| ${way} | ${Math.round(speed(way))} | ${ratio.toFixed(2)} | ${cpu.toFixed(2)} | ${most} |`);
-  }
+    return { way, speed: speed(way), cpu, peak: median(took.map(({ to }) => to.peak)) };
+  });
+  const table = {
+    title: `${mib} MiB over loopback between two processes, median of ${runs}`,
+    columns: ['way', 'MiB/s', 'of plain TCP', 'CPU s a GiB, both', 'peak MB, receiver'],
+    rows: figures.map(({ way, speed: rate, cpu, peak: most }) => [
+      ...[way, whole(rate), ratio(rate / figures[0].speed)],
+      ...[ratio(cpu), whole(most / 1e6)],
+    ]),
+  };
+  const report = { bench: 'streams', tables: [table], figures };
+  await tell(report, [report], { mib, runs }, values.json);
 }
 
 async function makeFile(folder: string, bytes: number): Promise<void> {
