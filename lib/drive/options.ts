@@ -106,6 +106,13 @@ export function differences(before: Settings, after: Settings): { applied: strin
   return { applied: other.filter((key) => LIVE.includes(key)), restart: [...new Set(restart)] };
 }
 
+/** Settings with those that may change now as they are in others. */
+export function renewed(before: Settled, after: Settings): Settled {
+  const live = Object.fromEntries(LIVE.map((key) => [key, after[key]])) as Partial<Settings>;
+  const settled = { ...before, ...live };
+  return { ...settled, joins: joinsOf(settled) };
+}
+
 /** All hosts that are to be joined. One that is named in both ways goes by its name. */
 export function joinsOf({ join, peers, defaultPort }: Settings): Joining[] {
   const listed = peers.map(({ name, host, port = defaultPort }) => ({ ...parseHostPort(host, port), name }));
