@@ -54,7 +54,9 @@ export async function followGet(context: Context, events: AsyncIterable<GetEvent
   try {
     for await (const event of events) {
       if (event.event === 'start') how.onStart?.(event.files);
-      await teller.tell(event);
+      // Of most there is nothing to wait for, and of a crowd each waiting costs more than what it waits for.
+      const told = teller.tell(event);
+      if (told) await told;
       if (event.event === 'start' && how.brief) break;
     }
   } catch (error) {
@@ -121,7 +123,14 @@ class Teller {
     this.#context.out.beforeLine = () => {};
   }
 
-  async tell(event: GetEvent): Promise<void> {
+  /** Tells of one. @returns to be waited for, where there is something to wait for */
+  tell(event: GetEvent): Promise<void> | undefined {
+    if (event.event !== 'done' || !this.#context.out.manner.json) return this.#tell(event);
+    this.fetched.files.push(event.file);
+    return this.#gather(printableJson(event));
+  }
+
+  async #tell(event: GetEvent): Promise<void> {
     const { out, io, signal } = this.#context;
     if (event.event === 'error') {
       // Every file that was under way ends so; it is told once, at the end.
@@ -132,7 +141,6 @@ class Teller {
     if (event.event === 'seed') this.fetched.seeds.push(event.share);
     if (event.event === 'done') this.fetched.files.push(event.file);
     if (event.event === 'end') this.fetched.end = event;
-    if (event.event === 'done' && out.manner.json) return this.#gather(printableJson(event));
     if (event.event !== 'done') await this.#lines.flush();
     if (!out.manner.json) return this.#say(event);
     if (event.event === 'end') return;
@@ -212,9 +220,9 @@ class Teller {
   }
 
   /** A line that others may follow at once. */
-  async #gather(line: string): Promise<void> {
+  #gather(line: string): Promise<void> | undefined {
     const written = this.#lines.add(line);
-    if (this.#lines.isFull) await written;
+    return this.#lines.isFull ? written : undefined;
   }
 
   async #error({ path, error }: Extract<GetEvent, { event: 'error' }>): Promise<void> {

@@ -5,12 +5,14 @@ import { HearsayError } from '../errors.js';
 import { Peer, type PeerOptions } from '../peer.js';
 import type { Session, Wanted as WantedWith } from '../session.js';
 import { type Flags, loadSettings, type Settings } from '../share/settings.js';
+import { beBrief } from './brief.js';
 import { type Control, serveControl } from './control.js';
 
 type Wanted = WantedWith<Flags>;
 
 /** A peer that asks, and is gone after the command. @throws what starting a peer throws */
 export async function oneShot(wanted: Wanted, settings: Settings): Promise<Session> {
+  beBrief();
   const peer = await Peer.start({
     ...common(wanted, settings),
     passive: true,

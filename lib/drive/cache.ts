@@ -37,7 +37,6 @@ export class ChunkCache {
   readonly #buffers: Buffers;
   readonly #slots = new Map<string, Slot>();
   #bytes = 0;
-  #away = 0;
   #reading = 0;
   /** Reads that wait for their turn; each link has two at most. */
   readonly #waiting: (() => void)[] = [];
@@ -51,11 +50,6 @@ export class ChunkCache {
   /** Bytes of the chunks in it. */
   get bytes(): number {
     return this.#bytes;
-  }
-
-  /** Bytes of chunks that left it and that somebody still holds. */
-  get away(): number {
-    return this.#away;
   }
 
   /**
@@ -122,13 +116,10 @@ export class ChunkCache {
     this.#bytes -= slot.bytes;
     slot.left = true;
     if (slot.users === 0) this.#giveBack(slot);
-    else this.#away += slot.bytes;
   }
 
   #release(slot: Slot): void {
-    if (--slot.users > 0 || !slot.left) return;
-    this.#away -= slot.bytes;
-    this.#giveBack(slot);
+    if (--slot.users === 0 && slot.left) this.#giveBack(slot);
   }
 
   #giveBack({ buffer }: Slot): void {

@@ -19,6 +19,7 @@ import { compareExisting, isFree } from '../share/place-existing.js';
 import type { Folder } from '../share/place-folder.js';
 import { collisions } from '../share/place-names.js';
 import { checkSpace, takenByPartial } from '../share/place-space.js';
+import { MANY, SmallWriter } from '../share/small-writer.js';
 import type { Written } from '../share/written.js';
 import { chunkCount, idOfSmall } from '../transfer/content.js';
 import type { FetchContext } from './context.js';
@@ -105,6 +106,8 @@ export class Get {
   /** The limit of this get alone. */
   readonly #limiter: Limiter | undefined;
   readonly #beside = new Beside();
+  /** Writes the small files. */
+  #writer: SmallWriter | undefined;
   /** Where the large ones' contents landed before. */
   #before: ReadonlyMap<string, string[]> = new Map();
   #files = 0;
@@ -181,22 +184,23 @@ export class Get {
     this.#files++;
     this.#bytes += size;
     const seconds = Math.round(performance.now() - job.began) / 1000;
-    this.#out.push({
-      event: 'done',
-      path,
-      file,
-      size,
-      id,
-      seconds,
-      received,
-      sources,
-      ...(already ? { already } : {}),
-    });
+    const done: GetEvent = { event: 'done', path, file, size, id, seconds, received, sources };
+    if (already) done.already = already;
+    this.#out.push(done);
     this.#hooks.settled?.(job.target);
   }
 
   /** Fetches them. @throws HearsayError that stops everything: a full disk, an interruption */
   async fetch(targets: Target<Piece>[]): Promise<void> {
+    try {
+      await this.#fetch(targets);
+    } finally {
+      await this.#writer?.end();
+      this.#writer = undefined;
+    }
+  }
+
+  async #fetch(targets: Target<Piece>[]): Promise<void> {
     const began = performance.now();
     const jobs = await this.#spots(targets, began);
     const files = targets.filter(({ wanted }) => !wanted.folder);
@@ -223,6 +227,7 @@ export class Get {
   /** Where each file goes, its folders made; a name that cannot be stored fails that file alone. */
   async #spots(targets: Target<Piece>[], began: number): Promise<Job[]> {
     const jobs: Job[] = [];
+    let certain = 0;
     const roots = new Map<string, Target<Piece>[]>();
     for (const target of targets) {
       const same = roots.get(target.root);
@@ -258,6 +263,9 @@ export class Get {
           } else {
             const spot = place.known(relative) ?? (await place.spot(relative));
             jobs.push({ target, wanted, spot, began });
+            // It comes, whatever else: where there are many such, who writes them begins while the rest is looked at.
+            const isSmall = wanted.size > 0 && wanted.size <= SMALL_MAX && !wanted.here;
+            if (isSmall && spot.folder.isNew && ++certain === MANY) this.#writer = new SmallWriter(MANY);
           }
         } catch (thrown) {
           this.#fail(target, thrown);
@@ -331,7 +339,7 @@ export class Get {
   async #allSmall(jobs: Job[]): Promise<void> {
     const remote: Job[] = [];
     for (const job of jobs) {
-      const { target, wanted, spot } = job;
+      const { wanted, spot } = job;
       const { mtime, executable } = wanted;
       try {
         if (wanted.size === 0 && wanted.id !== null) {
@@ -341,41 +349,46 @@ export class Get {
           continue;
         }
         const own = wanted.id === null || !wanted.here ? undefined : this.#context.own(wanted.id);
+        if (!own) {
+          remote.push(job);
+          continue;
+        }
         const options = { ...spot, ...this.#options, mtime, executable };
-        const copied = own && (await copySmall(own.file, wanted.id as string, wanted.size, options));
+        const copied = await copySmall(own.file, wanted.id as string, wanted.size, options);
         if (copied) this.#done(job, copied, wanted.id as string, 0, []);
         else remote.push(job);
       } catch (thrown) {
-        this.#fail(target, thrown);
+        this.#fail(job.target, thrown);
       }
     }
     if (remote.length === 0) return;
-    const open = new Set(remote.keys());
-    const { overwrite, sync } = this.#options;
+    this.#writer ??= new SmallWriter(remote.length);
+    const over = new Uint8Array(remote.length);
     const fetch = new SmallFetch(
       remote.map(({ wanted }) => wanted),
       this.#context,
       {
-        place: (i) => ({ folder: remote[i].spot.folder, name: remote[i].spot.name, overwrite, sync }),
+        place: (i) => remote[i].spot,
         done: (i, size, id, received, source) => {
-          open.delete(i);
-          remote[i].wanted.size = size;
-          this.#done(remote[i], remote[i].spot.file, id, received, [{ ...source, bytes: received }]);
+          over[i] = 1;
+          const job = remote[i];
+          job.wanted.size = size;
+          this.#done(job, job.spot.file, id, received, [givenBy(source, received)]);
         },
         failed: (i, error) => {
-          open.delete(i);
+          over[i] = 1;
           this.#fail(remote[i].target, error);
         },
         dropped: (source, code, message) => {
           this.#out.push({ event: 'dropped', path: '', source, error: { code, message } });
         },
       },
-      { timeout: this.#timeout, limiter: this.#limiter, signal: this.#signal },
+      { ...this.#options, timeout: this.#timeout, limiter: this.#limiter, signal: this.#signal, writer: this.#writer },
     );
     try {
       await fetch.run();
     } catch (thrown) {
-      for (const i of open) this.#fail(remote[i].target, thrown);
+      for (const [i, { target }] of remote.entries()) if (!over[i]) this.#fail(target, thrown);
     }
   }
 
@@ -458,4 +471,9 @@ export class Get {
       return undefined;
     }
   }
+}
+
+/** A source and what it gave, as is told. */
+function givenBy({ id, name, listed }: PeerName, bytes: number): PeerName & { bytes: number } {
+  return listed === undefined ? { id, name, bytes } : { id, name, listed, bytes };
 }

@@ -5,12 +5,13 @@
  * what it is to send.
  */
 import { Uplink } from '../transfer/uplink.js';
+import { Alarm } from './alarm.js';
 
 export class Gate<Who> {
   readonly #uplink = new Uplink<Who>();
   /** In the order in which they came. */
   readonly #waiting = new Map<Who, () => void>();
-  #timer: NodeJS.Timeout | undefined;
+  readonly #alarm = new Alarm(() => this.#release());
 
   /** Resolves when one more block may be sent to it: it counts as sent then, unless it is given back. */
   async pass(who: Who): Promise<void> {
@@ -45,7 +46,7 @@ export class Gate<Who> {
   }
 
   stop(): void {
-    clearTimeout(this.#timer);
+    this.#alarm.stop();
   }
 
   #release(): void {
@@ -60,10 +61,7 @@ export class Gate<Who> {
   }
 
   #watch(now: number): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
     const { dueAt } = this.#uplink;
-    if (this.#waiting.size === 0 || dueAt === undefined) return;
-    this.#timer = setTimeout(() => this.#release(), Math.max(1, dueAt - now));
+    if (this.#waiting.size > 0 && dueAt !== undefined) this.#alarm.set(Math.max(now, dueAt));
   }
 }

@@ -91,7 +91,7 @@ export class LocalShelf implements Shelf {
     return { source, manifest: catalogue.manifest(entry.path), have: undefined, aside, ...circled };
   }
 
-  async readSmall(id: string | null, path: string, peer: PeerId, into?: Buffer): Promise<Small> {
+  readSmall(id: string | null, path: string, peer: PeerId, into?: Buffer): Small {
     const catalogue = this.#open(path);
     const here = this.#entry(catalogue, id, path, peer);
     if (here.size > SMALL_MAX) throw new HearsayError('changed', `${path} is larger than it was`);

@@ -47,8 +47,8 @@ export interface Small {
 export interface Shelf {
   /** @throws HearsayError `not-found`, `changed`, `not-readable` */
   open(id: string | null, path: string, peer: PeerId): Promise<Found>;
-  /** A small file whole. @param into where its bytes may be put, at the beginning, where there is room @throws as `open` */
-  readSmall(id: string | null, path: string, peer: PeerId, into?: Buffer): Promise<Small>;
+  /** A small file whole. @param into where its bytes may be put, at the beginning, where there is room; at once where it can be @throws as `open` */
+  readSmall(id: string | null, path: string, peer: PeerId, into?: Buffer): Small | Promise<Small>;
   /** A receiver says that a chunk does not fit: whether the file is still what was offered. */
   recheck(path: string): Promise<'same' | 'changed' | 'gone'>;
   /** The content id, hashed first where it is not known. */

@@ -42,10 +42,18 @@ export function pass(
   let failure: ErrorBody | undefined;
   let end: GetEvent | undefined;
   let [done, whole] = [0, 0];
+  let isShowing = false;
   const show = () => {
+    isShowing = false;
     let bytes = whole;
     for (const more of verified.values()) bytes += more;
     one.update({ bytes, done });
+  };
+  // Files end in crowds: what is shown of them is said once for those that end together.
+  const showSoon = () => {
+    if (isShowing) return;
+    isShowing = true;
+    queueMicrotask(show);
   };
   const push = (event: GetEvent, droppable?: boolean) => {
     if (event.event === 'start') one.update({ size: event.bytes, files: event.files });
@@ -64,7 +72,7 @@ export function pass(
     },
     verified: (target, bytes) => {
       verified.set(target, bytes);
-      show();
+      showSoon();
     },
     settled: (target, error) => {
       verified.delete(target);
@@ -74,11 +82,12 @@ export function pass(
         if (!wanted.folder) done++;
         whole += wanted.size;
       }
-      show();
+      showSoon();
     },
   });
   const run = async () => {
     await get.run();
+    show();
     one.end(failure);
     await seed(landed, push);
     if (end) out.push(end);

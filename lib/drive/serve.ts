@@ -13,7 +13,6 @@ import { blake3 } from '../hash.js';
 import { Latest } from '../latest.js';
 import {
   BLOCK,
-  CACHE_BYTES,
   ITEMS_QUEUED_MAX,
   LOOKED_MAX,
   MANIFEST_PAGE,
@@ -25,6 +24,7 @@ import type { Link } from '../net/link.js';
 import { chunkCount, chunkLength, chunkSizeOf } from '../transfer/content.js';
 import { SMALL_WEIGHT, Upload } from '../transfer/upload.js';
 import type { Message, MessageOf } from '../wire/table.js';
+import { Alarm } from './alarm.js';
 import { ChunkCache, type HeldChunk } from './cache.js';
 import { Gate } from './gate.js';
 import { type Guided, Guides } from './guides.js';
@@ -89,15 +89,16 @@ interface Client {
   pumping: boolean;
   /** Its way through the limit on what is sent. */
   outlet: Outlet;
-  timer: NodeJS.Timeout | undefined;
+  /** Rings when something is to be sent again; too early where it was acknowledged meanwhile. */
+  alarm: Alarm;
 }
 
 /** A file that is found to be wrong is read whole again at most so often, ms. */
 const LOOK_AGAIN_MS = 5000;
 /** A chunk that is said to be wrong is read again at most so often for one who says so, ms. */
 const LOOK_MS = 1000;
-/** Bytes behind with a reader from which on blocks of a large chunk are copied, as each would hold all of its chunk. */
-const BEHIND_BYTES = 1 << 20;
+/** It is looked for what is late at most so often, ms. */
+const LATE_MS = 50;
 
 let keys = 0;
 
@@ -168,7 +169,7 @@ export class Server {
       // Only a question begins anything; a late acknowledgement of something ended is nothing.
       if (message.type !== 'G' && message.type !== 'S') return;
       const upload = new Upload();
-      client = {
+      const opened: Client = {
         link,
         upload,
         transfers: new Map(),
@@ -178,8 +179,9 @@ export class Server {
         lookedAt: Number.NEGATIVE_INFINITY,
         pumping: false,
         outlet: new Outlet(this.#limiter, () => sayHeldUp(link, upload)),
-        timer: undefined,
+        alarm: new Alarm(() => this.#late(opened)),
       };
+      client = opened;
       this.#clients.set(link, client);
     }
     switch (message.type) {
@@ -212,7 +214,7 @@ export class Server {
     const client = this.#clients.get(link);
     if (!client) return;
     for (const number of [...client.transfers.keys()]) this.#end(client, number, why.message);
-    clearTimeout(client.timer);
+    client.alarm.stop();
     client.outlet.end();
     this.#gate.end(client);
     this.#clients.delete(link);
@@ -232,7 +234,7 @@ export class Server {
   }
 
   stop(): void {
-    for (const client of this.#clients.values()) clearTimeout(client.timer);
+    for (const { alarm } of this.#clients.values()) alarm.stop();
     this.#swarms.stop();
     this.#gate.stop();
   }
@@ -587,39 +589,23 @@ export class Server {
       transfer.hashes.set(chunk, hash);
       found.source.noteHash?.(chunk, hash);
     }
-    let part = data.subarray(at, Math.min(at + BLOCK, data.length));
+    const part = data.subarray(at, Math.min(at + BLOCK, data.length));
     const { length } = part;
-    // A crowd that does not read would hold a chunk for each block.
-    const isBehind = client.link.queued > BEHIND_BYTES || this.#cache.away > CACHE_BYTES;
-    const isCopied = data.length > 4 * BLOCK && isBehind;
-    if (isCopied) {
-      part = Buffer.from(part);
-      held.release();
-    }
     transfer.sent += length;
-    client.link.send(
-      { type: 'T', number: transfer.number, block, hash, data: part },
-      isCopied ? undefined : held.release,
-    );
+    client.link.send({ type: 'T', number: transfer.number, block, hash, data: part });
+    held.release();
     return length;
   }
 
   /** One frame with as many of the files asked for as fit, or two where the last does not. @returns bytes of theirs */
   async #sendSmall(client: Client, batch: Batch, place: number): Promise<number> {
     const { link, upload } = client;
-    let buffer = CHUNK_BUFFERS.take(BLOCK);
+    const buffer = CHUNK_BUFFERS.take(BLOCK);
     let files: MessageOf<'U'>['files'] = [];
     let filled = 0;
     let bytes = 0;
     const send = () => {
-      const data = buffer.subarray(0, filled);
-      // A buffer that is mostly empty is not kept while it waits for a slow reader.
-      if (filled < BLOCK / 2) link.send({ type: 'U', number: batch.number, files, data: Buffer.from(data) });
-      else {
-        const lent = buffer;
-        buffer = CHUNK_BUFFERS.take(BLOCK);
-        link.send({ type: 'U', number: batch.number, files, data }, () => CHUNK_BUFFERS.give(lent));
-      }
+      link.send({ type: 'U', number: batch.number, files, data: buffer.subarray(0, filled) });
       files = [];
       filled = 0;
     };
@@ -627,7 +613,8 @@ export class Server {
       for (let next: number | undefined = place; next !== undefined; ) {
         const { id, path } = batch.files[next];
         try {
-          const small = await this.#shelf.readSmall(id, path, link.peer, buffer.subarray(filled));
+          const read = this.#shelf.readSmall(id, path, link.peer, buffer.subarray(filled));
+          const small = read instanceof Promise ? await read : read;
           const { length } = small.data;
           const isIn = small.data.buffer === buffer.buffer;
           if (!isIn && filled + length > BLOCK) send();
@@ -652,22 +639,20 @@ export class Server {
   }
 
   /** Sees to it that unacknowledged things are sent again in time. */
-  #watch(client: Client): void {
-    clearTimeout(client.timer);
-    const at = client.upload.deadline();
-    if (at === undefined || !client.link.open) return;
-    client.timer = setTimeout(
-      () => {
-        // What has not left this machine yet cannot have been acknowledged.
-        const lost = client.link.queued > 0 ? [] : client.upload.expire(performance.now());
-        for (const number of lost) {
-          this.#refuse(client.link, number, new HearsayError('timeout', 'nothing was acknowledged'));
-          this.#end(client, number, 'nothing was acknowledged');
-        }
-        this.#pump(client);
-      },
-      Math.max(50, at - performance.now()),
-    );
+  #watch({ upload, link, alarm }: Client): void {
+    const at = upload.deadline();
+    if (at !== undefined && link.open) alarm.set(Math.max(at, performance.now() + LATE_MS));
+  }
+
+  #late(client: Client): void {
+    const { link, upload } = client;
+    // What has not left this machine yet cannot have been acknowledged.
+    const lost = link.queued > 0 ? [] : upload.expire(performance.now());
+    for (const number of lost) {
+      this.#refuse(link, number, new HearsayError('timeout', 'nothing was acknowledged'));
+      this.#end(client, number, 'nothing was acknowledged');
+    }
+    this.#pump(client);
   }
 }
 

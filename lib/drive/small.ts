@@ -11,7 +11,7 @@ import type { PeerId } from '../ids.js';
 import { SOURCES_MAX, UNWRITTEN_MAX } from '../limits.js';
 import type { Link } from '../net/link.js';
 import type { Arrival, Outcome } from '../share/partial-small.js';
-import { SmallWriter } from '../share/small-writer.js';
+import type { SmallWriter } from '../share/small-writer.js';
 import { Batch, type BatchEffect, type BatchEvent } from '../transfer/batch.js';
 import type { MessageOf } from '../wire/table.js';
 import { Alarm } from './alarm.js';
@@ -32,7 +32,7 @@ export interface SmallJob {
 
 export interface SmallEvents {
   /** Where a file is to land; called when its bytes are here. @throws HearsayError that fails this file */
-  place(job: number): Pick<Arrival, 'folder' | 'name' | 'overwrite' | 'sync'>;
+  place(job: number): Pick<Arrival, 'folder' | 'name'>;
   done(job: number, size: number, id: string, received: number, source: PeerName): void;
   failed(job: number, error: HearsayError): void;
   dropped(source: PeerName, code: Code, message: string): void;
@@ -42,10 +42,14 @@ type Entry = MessageOf<'U'>['files'][number];
 
 interface Request {
   files: number[];
-  /** Places whose bytes are here and being written, and those that are over. */
-  writing: Set<number>;
+  /** Of each place: whether its bytes are here, and whether they are being written. */
+  state: Uint8Array;
+  /** Places that are over. */
   over: Set<number>;
 }
+
+const HERE = 1;
+const TAKEN = 2;
 
 interface Source {
   peer: PeerId;
@@ -90,8 +94,9 @@ export class SmallFetch {
   #over = false;
   #settle!: { resolve(): void; reject(error: HearsayError): void };
   readonly #writer: SmallWriter;
+  readonly #how: { overwrite: boolean; sync: boolean };
   /** Files that are being written, and all that is. */
-  readonly #written = new Set<number>();
+  readonly #written: Uint8Array;
   #writing: Promise<unknown> = Promise.resolve();
   /** Bytes that wait to be written. */
   #unwritten = 0;
@@ -100,7 +105,15 @@ export class SmallFetch {
     jobs: readonly SmallJob[],
     context: FetchContext,
     events: SmallEvents,
-    options: { timeout: number; signal: AbortSignal; limiter?: Limiter | undefined },
+    options: {
+      overwrite: boolean;
+      sync: boolean;
+      timeout: number;
+      signal: AbortSignal;
+      limiter?: Limiter | undefined;
+      /** Ended by the fetch. */
+      writer: SmallWriter;
+    },
   ) {
     this.#jobs = jobs;
     this.#context = context;
@@ -109,7 +122,9 @@ export class SmallFetch {
     this.#signal = options.signal;
     const limiters = [...(options.limiter ? [options.limiter] : []), context.limiter];
     this.#leaves = new Leaves(limiters, () => this.#dispatch({ kind: 'timer' }));
-    this.#writer = new SmallWriter(jobs.length);
+    this.#how = { overwrite: options.overwrite, sync: options.sync };
+    this.#writer = options.writer;
+    this.#written = new Uint8Array(jobs.length);
     this.#batch = new Batch(
       jobs.map(({ size, sources }) => ({ size, peers: sources })),
       this.#leaves,
@@ -295,7 +310,7 @@ export class SmallFetch {
       return;
     }
     if (!this.#leaves.isFree && source.requests.size === 0) source.usefulAt = performance.now();
-    source.requests.set(number, { files, writing: new Set(), over: new Set() });
+    source.requests.set(number, { files, state: new Uint8Array(files.length), over: new Set() });
     const wanted = files.map((file) => ({ id: this.#jobs[file].id, path: this.#jobs[file].path }));
     source.link.send({ type: 'S', number, files: wanted });
   }
@@ -321,20 +336,28 @@ export class SmallFetch {
     }
     if (message.type !== 'U') return;
     // What was not asked for, or has come, is no sign that it goes on, and is not kept; it is not to come again.
-    const places = message.files.map(({ place }) => place);
-    const fresh = new Set(places.filter((place) => this.#isFresh(source, request, place)));
-    const came = [...fresh].map((place) => request.files[place]);
+    const fresh = new Set<number>();
+    const came: number[] = [];
+    const known: number[] = [];
+    // What comes a second time while it is written waits for that: should it fail, this one counts.
+    let again = false;
+    for (const { place } of message.files) {
+      if (fresh.has(place)) continue;
+      if (this.#isFresh(source, request, place)) {
+        const file = request.files[place];
+        fresh.add(place);
+        came.push(file);
+        again ||= this.#written[file] === 1;
+      } else if (!isWriting(request, place)) known.push(place);
+    }
     this.#came(came, message.data.length);
-    const known = places.filter((p) => !fresh.has(p) && !request.writing.has(p));
     if (known.length > 0) this.#done(source, number, request, known);
     // What the disk has no time for comes again.
     const { length } = message.data;
     if (fresh.size === 0 || this.#unwritten + length > UNWRITTEN_MAX) return;
     source.usefulAt = performance.now();
     this.#lastArrival = source.usefulAt;
-    for (const place of fresh) request.writing.add(place);
-    // What comes a second time while it is written waits for that: should it fail, this one counts.
-    const again = came.some((file) => this.#written.has(file));
+    for (const place of fresh) request.state[place] = HERE;
     const take = (data: Uint8Array) => this.#bundle(source, number, request, message.files, fresh, data);
     const kept = again ? Buffer.from(message.data) : undefined;
     const work = kept ? this.#writing.then(() => take(kept)) : take(message.data);
@@ -350,12 +373,13 @@ export class SmallFetch {
   }
 
   #isFresh(source: Source, request: Request, place: number): boolean {
-    return !request.writing.has(place) && this.#batch.expects(request.files[place], source.peer);
+    return !isWriting(request, place) && this.#batch.expects(request.files[place], source.peer);
   }
 
   /** So many bytes came of files that there was leave for: what was not said before, of their sizes, is made up for. */
   #came(files: readonly number[], bytes: number): void {
-    const more = bytes - files.reduce((sum, file) => sum + this.#jobs[file].size, 0);
+    let more = bytes;
+    for (const file of files) more -= this.#jobs[file].size;
     if (more > 0) this.#leaves.owe(more);
     else if (more < 0) this.#leaves.give(-more);
   }
@@ -363,8 +387,9 @@ export class SmallFetch {
   /** These places of a request are done with, whatever came of them. */
   #done(source: Source, number: number, request: Request, places: number[]): void {
     for (const place of places) {
-      request.writing.delete(place);
-      if (place < request.files.length) request.over.add(place);
+      if (place >= request.files.length) continue;
+      request.state[place] = 0;
+      request.over.add(place);
     }
     source.link.send({ type: 'A', number, done: places });
     if (request.over.size < request.files.length) return;
@@ -390,15 +415,16 @@ export class SmallFetch {
   ): Promise<void> {
     if (this.#over) return;
     let at = 0;
-    // Of one that is there twice the first counts.
-    const left = new Set(fresh);
     const files: number[] = [];
     const arrivals: Arrival[] = [];
     for (const entry of entries) {
       const file = request.files[entry.place];
       const part = data.subarray(at, at + entry.size);
       at += entry.size;
-      if (!left.delete(entry.place) || !this.#batch.expects(file, source.peer)) continue;
+      // Of one that is there twice the first counts.
+      if (!fresh.has(entry.place) || request.state[entry.place] !== HERE) continue;
+      request.state[entry.place] = TAKEN;
+      if (!this.#batch.expects(file, source.peer)) continue;
       try {
         arrivals.push(this.#arrival(file, entry, part));
         files.push(file);
@@ -406,16 +432,17 @@ export class SmallFetch {
         this.#failed(file, source.peer, asHearsayError(thrown));
       }
     }
-    for (const file of files) this.#written.add(file);
+    for (const file of files) this.#written[file] = 1;
     let outcomes: Outcome[];
     try {
       outcomes = await this.#writer.write(arrivals);
     } finally {
-      for (const file of files) this.#written.delete(file);
+      for (const file of files) this.#written[file] = 0;
     }
     const from = this.#context.nameOf(source.peer);
     const here: number[] = [];
-    for (const [i, file] of files.entries()) {
+    for (let i = 0; i < files.length; i++) {
+      const file = files[i];
       const { id, data } = arrivals[i];
       const error = outcomes[i];
       if (error) {
@@ -445,7 +472,13 @@ export class SmallFetch {
     if (data.length !== size || wanted === null) {
       throw new HearsayError('wrong-content', `${job.path} does not fit its content id`);
     }
-    const { folder, name, overwrite, sync } = this.#events.place(file);
+    const { folder, name } = this.#events.place(file);
+    const { overwrite, sync } = this.#how;
     return { folder, name, overwrite, sync, id: wanted, data, mtime, executable };
   }
+}
+
+/** Whether a place's bytes are here, and it is not done with them. */
+function isWriting({ state }: Request, place: number): boolean {
+  return place < state.length && state[place] !== 0;
 }

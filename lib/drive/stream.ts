@@ -58,7 +58,8 @@ export class Stream<T> implements AsyncIterable<T> {
         const events = this.#events;
         this.#events = [];
         if (events.length > 0) {
-          yield* events;
+          // Not `yield*`, which makes an iterator of promises of them.
+          for (const event of events) yield event;
           continue;
         }
         // Nothing may be waited for since the look at the events: what came meanwhile would be lost.

@@ -173,8 +173,7 @@ export class Tunnels {
       return;
     }
     if (message.type === 'e') this.#allowances.ended(link, message.number, message.opener);
-    // It is lent, and waits here until it is sent.
-    link.send(message.type === 'd' ? { ...message, data: Buffer.from(message.data) } : message);
+    link.send(message);
   }
 
   async #reach({ tunnel, peer: to }: Extract<RelayEffect<Link>, { kind: 'connect' }>): Promise<void> {

@@ -5,10 +5,12 @@
  * decode closes the link. Made by Links; spoken to by the drivers.
  */
 import type { Socket } from 'node:net';
+import { CHUNK_BUFFERS } from '../buffers.js';
 import type { Endpoint } from '../endpoint.js';
 import { asHearsayError, HearsayError } from '../errors.js';
 import type { PeerId } from '../ids.js';
 import {
+  BLOCK,
   SEND_BESIDE_MAX,
   SEND_QUEUE_CUT,
   SEND_QUEUE_MAX,
@@ -17,7 +19,7 @@ import {
   TRACKER_CONNECTIONS_MAX,
 } from '../limits.js';
 import { decode, encode, encodeAhead } from '../wire/codec.js';
-import { framePrefix } from '../wire/frame.js';
+import { framePrefix, PREFIX } from '../wire/frame.js';
 import type { Head } from '../wire/head.js';
 import type { Message, MessageOf } from '../wire/table.js';
 import type { Identity } from './keys.js';
@@ -59,6 +61,10 @@ export interface Proved {
 const HEARD_EVERY = 250;
 /** Who takes nothing for so long does not read, ms. */
 const DEAF_MS = 2000;
+/** How long a word that nobody waits for may wait for one that somebody does, to leave with it, ms. */
+const PATIENT_MS = 10;
+/** A piece that leaves at once, in a buffer that is used again: a block, what is said of it, and the words before it. */
+const PIECE = BLOCK + (16 << 10);
 
 export class Link {
   readonly peer: PeerId;
@@ -90,12 +96,20 @@ export class Link {
   readonly #taken = (): void => {
     this.#takenAt = performance.now();
   };
-  /** Whether what is sent waits for the end of this turn of the loop. */
-  #isHeld = false;
+  /** Small words, packed, that leave together, and their bytes. */
+  #words: Buffer[] = [];
+  #wordBytes = 0;
+  /** At the end of this turn of the loop; those that are patient somewhat later. */
+  #soon: NodeJS.Immediate | undefined;
+  #later: NodeJS.Timeout | undefined;
   readonly #letGo = (): void => {
-    if (!this.#isHeld) return;
-    this.#isHeld = false;
-    this.#socket.uncork();
+    clearImmediate(this.#soon);
+    clearTimeout(this.#later);
+    this.#soon = undefined;
+    this.#later = undefined;
+    if (this.#wordBytes === 0) return;
+    const words = this.#takeWords(Buffer.allocUnsafe(this.#wordBytes));
+    this.#socket.write(words, this.#taken);
   };
   #drained: (() => void)[] = [];
   /** Who waits for a word of the other side. */
@@ -122,6 +136,8 @@ export class Link {
     this.dialled = dialled;
     this.tunnelled = relay !== undefined;
     this.address = { host: relay ?? plainHost(socket.remoteAddress ?? ''), port: proved.head.port };
+    // What waits is not gathered once more: TLS would copy all of it into one piece.
+    Object.assign(socket, { _writev: null });
     socket.on('drain', () => this.#wake());
     socket.on('error', (error) => this.close(asHearsayError(error, 'unreachable')));
     socket.on('close', () => this.close(new HearsayError('unreachable', 'the connection was closed')));
@@ -133,7 +149,7 @@ export class Link {
 
   /** Bytes that wait for the other side to read. */
   get queued(): number {
-    return this.#socket.writableLength;
+    return this.#socket.writableLength + this.#wordBytes;
   }
 
   /** Whether more may be sent without filling memory. */
@@ -199,44 +215,55 @@ export class Link {
     for (const heard of this.#listening.splice(0)) heard();
   }
 
-  /**
-   * Sends one message. A payload is not copied: the caller must not change it before `done`.
-   * @param done called when the payload is needed no more: it has left this machine, or never will
-   */
-  send(message: Message, done?: () => void): void {
-    if (this.#closed) {
-      done?.();
-      return;
-    }
-    let sent: Message | undefined = message;
-    if (this.#settings.filter) {
-      sent = this.#settings.filter(message, 'out', this.peer);
-      if (!sent) {
-        done?.();
-        return;
-      }
-    }
+  /** Sends one message. A payload is copied: it is the caller's again when this returns. */
+  send(message: Message): void {
+    if (this.#closed) return;
+    const sent = this.#settings.filter ? this.#settings.filter(message, 'out', this.peer) : message;
+    if (!sent) return;
     this.#settings.tracer?.('out', this.peer, sent);
     this.usedAt = performance.now();
     if (this.queued === 0) this.#taken();
-    // Small words of one turn of the loop leave together, before or with the next payload: each by itself would be a record of TLS
-    // and a call of the system.
-    if (!this.#isHeld) {
-      this.#isHeld = true;
-      this.#socket.cork();
-      setImmediate(this.#letGo);
+    if (hasPayload(sent)) this.#sendPayload(sent);
+    else {
+      const word = encode(sent);
+      this.#words.push(framePrefix(word.length), word);
+      this.#wordBytes += PREFIX + word.length;
+      // Each by itself would be a record of TLS, a call of the system, and one more time that the other side is woken.
+      if (isPatient(sent)) this.#later ??= setTimeout(this.#letGo, PATIENT_MS);
+      else this.#soon ??= setImmediate(this.#letGo);
     }
-    const taken = !done
-      ? this.#taken
-      : () => {
-          this.#taken();
-          done();
-        };
-    writeMessage(this.#socket, sent, taken);
-    if (hasPayload(sent)) this.#letGo();
-    if (this.#socket.writableLength > SEND_QUEUE_CUT) {
+    if (this.queued > SEND_QUEUE_CUT) {
       this.close(new HearsayError('limit', 'the other side does not read what it asked for'));
     }
+  }
+
+  /** A payload leaves with all words before it, in one piece: of several TLS would make one by a copy in fresh memory. */
+  #sendPayload(message: MessageWithPayload): void {
+    const { data } = message;
+    const ahead = encodeAhead(message, data.length);
+    const bytes = PREFIX + ahead.length + data.length;
+    if (this.#wordBytes + bytes > PIECE) this.#letGo();
+    const whole = this.#wordBytes + bytes;
+    const lent = whole > PIECE / 2 && whole <= PIECE ? CHUNK_BUFFERS.take(PIECE) : undefined;
+    const piece = (lent ?? Buffer.allocUnsafe(whole)).subarray(0, whole);
+    let at = this.#wordBytes;
+    if (at > 0) this.#takeWords(piece);
+    at = piece.writeUInt32BE(ahead.length + data.length, at);
+    at += ahead.copy(piece, at);
+    piece.set(data, at);
+    this.#socket.write(piece, () => {
+      if (lent) CHUNK_BUFFERS.give(lent);
+      this.#taken();
+    });
+  }
+
+  /** Puts all small words at the beginning of a piece. @returns it */
+  #takeWords(piece: Buffer): Buffer {
+    let at = 0;
+    for (const word of this.#words) at += word.copy(piece, at);
+    this.#words = [];
+    this.#wordBytes = 0;
+    return piece;
   }
 
   /** Takes a whole frame; called by the decoder. */
@@ -275,6 +302,7 @@ export class Link {
     if (this.#closed) return;
     this.#closed = why;
     // What was sent last (a goodbye, an error) still leaves; a reader that does not read is cut off after a second.
+    this.#letGo();
     this.#socket.end();
     const timer = setTimeout(() => this.#socket.destroy(), 1000);
     timer.unref();
@@ -291,25 +319,20 @@ export class Link {
   }
 }
 
-/** Whether a message has bytes behind it that are not copied. */
-function hasPayload(message: Message): message is MessageOf<'T'> | MessageOf<'U'> | MessageOf<'d'> {
+type MessageWithPayload = MessageOf<'T'> | MessageOf<'U'> | MessageOf<'d'>;
+
+/** Whether a message has bytes behind it. */
+function hasPayload(message: Message): message is MessageWithPayload {
   return message.type === 'T' || message.type === 'U' || message.type === 'd';
 }
 
-/** @param taken called when it has left this machine */
-export function writeMessage(socket: Socket, message: Message, taken?: () => void): void {
-  if (hasPayload(message)) {
-    const ahead = encodeAhead(message, message.data.length);
-    socket.cork();
-    socket.write(framePrefix(ahead.length + message.data.length));
-    socket.write(ahead);
-    socket.write(message.data, taken);
-    socket.uncork();
-    return;
-  }
+/** Whether nobody waits for a word: what has arrived, and what there is to be had. */
+function isPatient(message: Message): boolean {
+  return (message.type === 'A' && message.done.length > 0) || (message.type === 'K' && message.chunks.length > 0);
+}
+
+/** Sends a word by itself. */
+export function writeMessage(socket: Socket, message: Message): void {
   const body = encode(message);
-  socket.cork();
-  socket.write(framePrefix(body.length));
-  socket.write(body, taken);
-  socket.uncork();
+  socket.write(Buffer.concat([framePrefix(body.length), body]));
 }

@@ -20,7 +20,9 @@ async function write({ number, folders, names, ids, fields, buffer }: WriteTask)
     return { folder: known[fields[first]], name, data, id, mtime: fields[first + 2], executable, overwrite, sync };
   });
   const failed: Written['failed'] = [];
-  for (const [place, why] of (await writeVerified(files)).entries()) {
+  const outcomes = await writeVerified(files);
+  for (let place = 0; place < outcomes.length; place++) {
+    const why = outcomes[place];
     if (why) failed.push({ place, code: why.code, message: why.message });
   }
   return { number, failed, replaced: [...replaced], buffer };

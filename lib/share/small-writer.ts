@@ -16,7 +16,7 @@ import type { Folder, Held } from './place-folder.js';
 import { FIELDS, flagsOf, type WriteTask, type Written } from './small-task.js';
 
 /** Files from which on threads pay: one takes as long to begin as it takes to write so many. */
-const MANY = 500;
+export const MANY = 500;
 /** On a machine of many cores more than these would wait for each other at the disk. */
 const THREADS_MAX = 2;
 /** Buffers kept for what comes next, of each thread. */
@@ -54,11 +54,22 @@ export class SmallWriter {
   async write(files: readonly Arrival[]): Promise<Outcome[]> {
     const outcomes: Outcome[] = new Array(files.length);
     const parts = new Map<Hand | undefined, number[]>();
-    for (const [i, { folder }] of files.entries()) {
-      const hand = this.#handOf(folder);
-      const part = parts.get(hand);
-      if (part) part.push(i);
-      else parts.set(hand, [i]);
+    let last: Folder | undefined;
+    let part: number[] = [];
+    for (let i = 0; i < files.length; i++) {
+      const { folder } = files[i];
+      // Files of one folder come one after another.
+      if (folder !== last) {
+        last = folder;
+        const hand = this.#handOf(folder);
+        part = parts.get(hand) ?? [];
+        parts.set(hand, part);
+      }
+      part.push(i);
+    }
+    if (parts.size === 1) {
+      const [[hand]] = parts;
+      return hand ? hand.write(files) : this.#writeHere(files);
     }
     await Promise.all(
       [...parts].map(async ([hand, places]) => {
@@ -115,7 +126,8 @@ class Hand {
   async write(files: readonly Arrival[]): Promise<Outcome[]> {
     if (this.#why) throw this.#why;
     const outcomes: Outcome[] = new Array(files.length);
-    const bytes = files.reduce((sum, { data }) => sum + data.length, 0);
+    let bytes = 0;
+    for (const { data } of files) bytes += data.length;
     const buffer = this.#buffer(bytes);
     const into = new Uint8Array(buffer);
     const held: Held[] = [];
@@ -126,17 +138,21 @@ class Hand {
     let ids = '';
     let at = 0;
     try {
-      for (const [i, file] of files.entries()) {
-        let folder = folders.get(file.folder);
-        if (folder === undefined) {
+      let last: Folder | undefined;
+      let folder = 0;
+      for (let i = 0; i < files.length; i++) {
+        const file = files[i];
+        if (file.folder !== last) {
+          const known = folders.get(file.folder);
           try {
-            held.push(file.folder.hold());
+            if (known === undefined) held.push(file.folder.hold());
           } catch (error) {
             outcomes[i] = diskError(error, file.name);
             continue;
           }
-          folder = held.length - 1;
-          folders.set(file.folder, folder);
+          last = file.folder;
+          folder = known ?? held.length - 1;
+          folders.set(last, folder);
         }
         const first = places.length * FIELDS;
         fields[first] = folder;
@@ -156,7 +172,7 @@ class Hand {
         this.#parts.set(number, { places, held, done, failed });
         this.#worker.postMessage(task, [buffer, fields.buffer]);
       });
-      for (const [k, i] of places.entries()) outcomes[i] = came[k];
+      for (let k = 0; k < places.length; k++) outcomes[places[k]] = came[k];
       return outcomes;
     } finally {
       for (const one of held) one.release();

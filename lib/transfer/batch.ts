@@ -53,7 +53,9 @@ interface Source {
 
 /** Files asked of one source, each with the time it was asked first, and how many requests hold some of them. */
 class Asked {
-  readonly #files = new Map<number, { at: Millis; request: { left: number } }>();
+  readonly #files = new Map<number, { at: Millis; left: number }>();
+  /** Of those that were asked for again: when they were asked for first. */
+  readonly #first = new Map<number, Millis>();
   /** Requests of which something is awaited. */
   open = 0;
 
@@ -67,7 +69,7 @@ class Asked {
 
   /** When it was asked for. */
   at(file: number): Millis | undefined {
-    return this.#files.get(file)?.at;
+    return this.#first.get(file) ?? this.#files.get(file)?.at;
   }
 
   files(): number[] {
@@ -76,19 +78,21 @@ class Asked {
 
   /** These are asked for with one request, some perhaps again. */
   add(files: readonly number[], now: Millis): void {
-    const request = { left: files.length };
+    const request = { at: now, left: files.length };
     this.open++;
     for (const file of files) {
-      const at = this.at(file) ?? now;
+      const first = this.at(file);
       this.delete(file);
-      this.#files.set(file, { at, request });
+      this.#files.set(file, request);
+      if (first !== undefined) this.#first.set(file, first);
     }
   }
 
   delete(file: number): void {
-    const request = this.#files.get(file)?.request;
+    const request = this.#files.get(file);
     if (!request) return;
     this.#files.delete(file);
+    if (this.#first.size > 0) this.#first.delete(file);
     if (--request.left === 0) this.open--;
   }
 }
@@ -238,7 +242,7 @@ export class Batch {
     // Others may have been asked beside its source, or after it was lost while the file was written.
     for (const { asked } of this.#sources.values()) asked.delete(file);
     for (const peer of this.#files[file].peers) this.#lacking.set(peer, (this.#lacking.get(peer) ?? 1) - 1);
-    this.#tried.delete(file);
+    if (this.#tried.size > 0) this.#tried.delete(file);
   }
 
   /** A file did not come from a source: it waits for another, or has failed. */

@@ -79,6 +79,8 @@ interface Source {
   inFlight: Map<number, { at: Millis; tries: number; turn: number }>;
   /** Where it guides its receivers: chunks that it gives to us, in the order of promising. */
   promised: Set<number> | undefined;
+  /** Whether it guided, and minds no more: each chunk was given once, and who has it is to give it on. */
+  gave: boolean;
   /** Blocks that it is to be asked for, once there is leave, in their order. */
   pending: Set<number>;
   /** Blocks asked for so far, and the latest of them that came. */
@@ -281,6 +283,7 @@ export class Download {
       rto: new Rto(),
       inFlight: new Map(),
       promised: undefined,
+      gave: false,
       pending: new Set(),
       turns: 0,
       cameTurn: 0,
@@ -318,10 +321,12 @@ export class Download {
     source.barren = -1;
     if (free) {
       if (source.promised) this.#guides--;
+      source.gave = source.promised !== undefined;
       source.promised = undefined;
       return;
     }
     if (!source.promised) this.#guides++;
+    source.gave = false;
     source.promised ??= new Set();
     for (const chunk of chunks) {
       if (chunk >= this.chunks.count || source.promised.size >= PROMISED_MAX) continue;
@@ -541,7 +546,10 @@ export class Download {
     return Math.ceil((rate * ALL_TIME) / BLOCK) + ALL_CHUNKS * this.#perChunk - inFlight;
   }
 
-  /** Of these the source that is to be asked first: who promised something, then who has least to do. Whose window is full is left out. */
+  /**
+   * Of these the source that is to be asked first: who promised something, then who has least to do, and last who gave each chunk once:
+   * where the machines are slower than their links, it would give all of it once more. Whose window is full is left out.
+   */
   #leastAsked(able: Set<Source>): Source | undefined {
     let best: Source | undefined;
     let least = Number.POSITIVE_INFINITY;
@@ -551,7 +559,7 @@ export class Download {
         able.delete(source);
         continue;
       }
-      const load = promised && promised.size > 0 ? -1 : inFlight.size;
+      const load = promised && promised.size > 0 ? -1 : inFlight.size + (source.gave ? WINDOW_MAX : 0);
       if (load >= least) continue;
       best = source;
       least = load;

@@ -39,12 +39,14 @@ interface Asked {
   queued: Set<number>;
   /** Times that each item was sent which is sent again. */
   tries: Map<number, number>;
+  /** What of it was sent and is not acknowledged. */
+  sent: Map<number, Sent>;
 }
 
 export class Upload {
   readonly #asked = new Map<number, Asked>();
   /** Insertion order is sending order, so the oldest is first. */
-  readonly #unacked = new Map<string, Sent>();
+  readonly #unacked = new Set<Sent>();
   /** What the unacknowledged ones count together, and the blocks among them that count for the window. */
   #weight = 0;
   #blocks = 0;
@@ -63,15 +65,17 @@ export class Upload {
   request(number: number, indexes: Iterable<number>, weight = 1): void {
     let asked = this.#asked.get(number);
     if (!asked) {
-      asked = { weight, queue: [], queued: new Set(), tries: new Map() };
+      asked = { weight, queue: [], queued: new Set(), tries: new Map(), sent: new Map() };
       this.#asked.set(number, asked);
     }
     for (const index of indexes) {
       if (asked.queue.length >= ITEMS_QUEUED_MAX) break;
       if (asked.queued.has(index)) continue;
-      const key = `${number}:${index}`;
-      if (this.#unacked.has(key)) this.#giveUp();
-      this.#forget(key);
+      const sent = asked.sent.get(index);
+      if (sent) {
+        this.#giveUp();
+        this.#forget(sent);
+      }
       asked.queue.push(index);
       asked.queued.add(index);
     }
@@ -97,7 +101,7 @@ export class Upload {
 
   /** Whether an item was sent and not acknowledged. */
   isUnacked(number: number, index: number): boolean {
-    return this.#unacked.has(`${number}:${index}`);
+    return this.#asked.get(number)?.sent.has(index) ?? false;
   }
 
   /** Unacknowledged items. */
@@ -123,14 +127,19 @@ export class Upload {
     const turn = this.#turn.indexOf(number);
     const asked = this.#asked.get(number);
     if (this.#weight >= UNACKED_MAX || turn < 0 || !asked) return undefined;
-    this.#turn.splice(turn, 1);
     const index = asked.queue.shift()!;
     asked.queued.delete(index);
-    if (asked.queue.length > 0) this.#turn.push(number);
+    const isOver = asked.queue.length === 0;
+    if (isOver || turn < this.#turn.length - 1) {
+      this.#turn.splice(turn, 1);
+      if (!isOver) this.#turn.push(number);
+    }
     const tries = (asked.tries.get(index) ?? 0) + 1;
     const { weight } = asked;
     const counts = isBlock(asked);
-    this.#unacked.set(`${number}:${index}`, { number, index, at: now, tries, weight, counts });
+    const sent = { number, index, at: now, tries, weight, counts };
+    this.#unacked.add(sent);
+    asked.sent.set(index, sent);
     this.#weight += weight;
     if (counts && this.#blocks++ === 0) this.#window.begins();
     return { number, index };
@@ -140,32 +149,31 @@ export class Upload {
   acked(number: number, indexes: Iterable<number>, now: Millis): number {
     let fresh = 0;
     this.#heard = now;
-    for (const index of indexes) {
-      const key = `${number}:${index}`;
-      const sent = this.#unacked.get(key);
+    const asked = this.#asked.get(number);
+    for (const index of asked ? indexes : []) {
+      const sent = asked?.sent.get(index);
       if (!sent) continue;
-      this.#forget(key);
+      this.#forget(sent);
       fresh++;
       if (isBlock(sent)) this.#window.acked(sent.tries === 1 ? now - sent.at : undefined, now);
       if (sent.tries === 1) this.#rto.sample(now - sent.at);
-      else this.#asked.get(number)?.tries.delete(index);
+      else asked?.tries.delete(index);
     }
     return fresh;
   }
 
   /** Forgets a request: cancelled or ended. */
   drop(number: number): void {
+    for (const sent of this.#asked.get(number)?.sent.values() ?? []) this.#forget(sent);
     this.#asked.delete(number);
     this.#turn = this.#turn.filter((n) => n !== number);
-    for (const [key, sent] of this.#unacked) if (sent.number === number) this.#forget(key);
   }
 
-  #forget(key: string): void {
-    const sent = this.#unacked.get(key);
-    if (!sent) return;
+  #forget(sent: Sent): void {
     this.#weight -= sent.weight;
     if (sent.counts) this.#blocks--;
-    this.#unacked.delete(key);
+    this.#unacked.delete(sent);
+    this.#asked.get(sent.number)?.sent.delete(sent.index);
   }
 
   /**
@@ -173,13 +181,13 @@ export class Upload {
    * is asked for now.
    */
   #giveUp(): void {
-    for (const sent of this.#unacked.values()) sent.counts = false;
+    for (const sent of this.#unacked) sent.counts = false;
     this.#blocks = 0;
   }
 
   /** When `expire` should be called next, or undefined when nothing waits for an acknowledgement. */
   deadline(): Millis | undefined {
-    for (const sent of this.#unacked.values()) return this.#due(sent);
+    for (const sent of this.#unacked) return this.#due(sent);
     return undefined;
   }
 
@@ -194,14 +202,15 @@ export class Upload {
    */
   expire(now: Millis): number[] {
     const late: Sent[] = [];
-    for (const sent of this.#unacked.values()) {
+    for (const sent of this.#unacked) {
       if (this.#due(sent) > now) break;
       late.push(sent);
     }
     const lost = new Set<number>();
-    for (const { number, index, tries } of late.reverse()) {
+    for (const sent of late.reverse()) {
+      const { number, index, tries } = sent;
       const asked = this.#asked.get(number);
-      this.#forget(`${number}:${index}`);
+      this.#forget(sent);
       if (!asked) continue;
       if (tries >= TRIES_MAX) {
         lost.add(number);

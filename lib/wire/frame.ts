@@ -8,7 +8,8 @@ import { FRAME_MAX } from '../limits.js';
 import { peekLetter } from './codec.js';
 import { TABLE } from './table.js';
 
-const PREFIX = 4;
+/** Bytes of the length that goes before a message. */
+export const PREFIX = 4;
 /** Bytes of a message that tell its letter. */
 const PEEK = 3;
 

@@ -51,6 +51,7 @@ async function measure(
   one: Case,
   runs: number,
   ways: string[] | undefined,
+  fills: boolean,
 ): Promise<{ table: Table; results: Result[] }> {
   const { receivers, rate, apart, bytes } = one;
   const lab = await Lab.open(new Array(receivers + 1).fill({ rate }));
@@ -62,7 +63,8 @@ async function measure(
     const what = { folder, file: 'bytes', bytes, files: 1 };
     const how = apart > 0 ? `${apart} s after each other, from the last start` : 'together';
     const title = `${receivers} receivers at ${rate} Mbit/s, ${bytes / MIB} MiB, ${how}`;
-    const stage = { title, sources: [source], receivers: hosts, what, folder: lab.folder, apart: apart * 1000, rate };
+    const timing = { apart: apart * 1000, rate, fills };
+    const stage = { title, sources: [source], receivers: hosts, what, folder: lab.folder, ...timing };
     const results = await contest(stage, TOOLS, runs, ways);
     const columns = [
       '',
@@ -102,7 +104,7 @@ export const bench: Bench = {
       for (const count of receivers) {
         for (const gap of apart) {
           const one = { receivers: count, rate, apart: gap, bytes: bytesAt(rate, settings) };
-          const { table, results } = await measure(one, runs, ways);
+          const { table, results } = await measure(one, runs, ways, !quick);
           tables.push(table);
           figures.push({ ...one, results });
         }

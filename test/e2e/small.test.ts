@@ -113,6 +113,26 @@ test('a small file that is corrupt again fails alone, and its source is named', 
   t.deepEqual(await names(join(inbox, 'share')), ['a.txt', 'c.txt']);
 });
 
+test('a small file that is twice in one frame is written once, as it was first', async (t) => {
+  const lan = await Lan.make(t);
+  const files = { 'share/a.txt': 'aaa', 'share/b.txt': 'bbb' };
+  await lan.peer('source', {
+    files,
+    filter: (message, direction) => {
+      if (direction !== 'out' || !is(message, 'U')) return message;
+      const again = spoil(message, 0);
+      return { ...message, files: [...message.files, ...again.files], data: Buffer.concat([message.data, again.data]) };
+    },
+  });
+  const to = await lan.peer('receiver');
+  for (const path of Object.keys(files)) await to.hashed(path);
+  const inbox = await lan.fresh('in');
+  const outcome = await get(to, 'share/', `${inbox}/`);
+  t.deepEqual(outcome.codes, []);
+  t.is(outcome.done.length, 2);
+  for (const [path, data] of Object.entries(files)) await assertContent(t, join(inbox, path), Buffer.from(data));
+});
+
 test('a small file that one source has spoilt comes from another', async (t) => {
   const lan = await Lan.make(t);
   const files = { 'share/a.txt': 'aaa', 'share/b.txt': 'bbb' };

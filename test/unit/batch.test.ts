@@ -56,6 +56,15 @@ test('two sources share the files, and no file is asked of both', (t) => {
   t.true(ofA > 200 && ofA < 800, `${ofA}`);
 });
 
+test('what was asked for again counts from when it was asked for first', (t) => {
+  const batch = new Batch(files(2, ['a']));
+  batch.handle({ kind: 'source', peer: 'a' }, 0);
+  t.is(requests(batch.handle({ kind: 'timer' }, 3000)).length, 1);
+  const timers = batch.handle({ kind: 'came', files: [0], peer: 'a' }, 3100).filter((e) => e.kind === 'timer');
+  // It took 3.1 s, so that the other is waited for three times as long.
+  t.deepEqual(timers, [{ kind: 'timer', at: 3100 + 3 * 3100 }]);
+});
+
 test('what one source does not have is asked of another, and fails only when nobody has it', (t) => {
   const batch = new Batch(files(10, ['a', 'b']));
   const first = [...batch.handle({ kind: 'source', peer: 'a' }, 0), ...batch.handle({ kind: 'source', peer: 'b' }, 0)];

@@ -26,6 +26,8 @@ export class FarEnd {
   readonly link: Link;
   /** What was taken of what was sent. */
   readonly got: Message[] = [];
+  /** In how many pieces that came. */
+  pieces = 0;
   /** Why the link ended. */
   ended: HearsayError | undefined;
   #held: (() => void)[] = [];
@@ -43,6 +45,7 @@ export class FarEnd {
       read() {},
       write: (data: Buffer, _encoding, done) => {
         const take = () => {
+          this.pieces++;
           this.#decoder.push(data);
           done();
         };

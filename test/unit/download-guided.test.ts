@@ -93,3 +93,27 @@ test('of many sources no more is asked for together than arrives in a moment, th
     'of one at most what it may have alone',
   );
 });
+
+test('who gave each chunk once is asked again only as far as those who are to give them on cannot', (t) => {
+  const download = new Download(64 * MIB, seeded(6));
+  const fellows = Array.from({ length: 7 }, (_, i) => `p${i}`);
+  const blocks: { peer: string; block: number }[] = [];
+  const note = (effects: DownloadEffect[]) => {
+    for (const peer of ['a', ...fellows]) blocks.push(...asked(effects, peer).map((block) => ({ peer, block })));
+  };
+  note(download.handle({ kind: 'source', peer: 'a', have: undefined, promised: [1] }, 0));
+  const part = Bits.full(256);
+  part.delete(0);
+  for (const peer of fellows) note(download.handle({ kind: 'source', peer, have: part.bytes }, 0));
+  note(download.handle({ kind: 'guided', peer: 'a', chunks: [], free: true }, 1));
+  let given = 0;
+  let now = 1;
+  for (let next = blocks.shift(); next; next = blocks.shift()) {
+    if (next.peer === 'a') given++;
+    now += 20;
+    note(give(download, next.peer, next.block, now));
+  }
+  t.true(download.chunks.complete);
+  // What it promised, what nobody else has, and the end.
+  t.true(given <= 8, `${given} of 256`);
+});

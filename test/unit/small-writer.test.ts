@@ -4,8 +4,12 @@ import { mkdtemp, realpath, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import test, { type ExecutionContext } from 'ava';
+import type { GetEvent } from '../../lib/api.js';
+import { Get, type GetContext, type GetHooks } from '../../lib/drive/fetch.js';
+import type { Piece } from '../../lib/drive/plan.js';
 import { HearsayError } from '../../lib/errors.js';
 import { PATH_MAX } from '../../lib/limits.js';
+import type { Target } from '../../lib/share/destination.js';
 import type { Arrival } from '../../lib/share/partial-small.js';
 import { Place } from '../../lib/share/place.js';
 import { isFree } from '../../lib/share/place-existing.js';
@@ -100,6 +104,35 @@ for (const [how, count] of Object.entries(COUNTS)) {
     t.is(fs.readFileSync(path.join(base, 'a', 'x'), 'utf8'), 'ours');
   });
 }
+
+test.serial('a get has its thread begin while it looks where files go, and leaves none', async (t) => {
+  const before = threads();
+  const base = await folderFor(t);
+  const targets = Array.from({ length: 600 }, (_, i): Target<Piece> => {
+    const naming = { kind: 'folder', folder: 's' } as const;
+    const about = { id: null, size: 1, mtime: MTIME, executable: false, folder: false, here: false };
+    return {
+      wanted: { path: `s/${i}`, naming, ...about, sources: [], only: undefined },
+      root: base,
+      relative: `s/${i}`,
+    };
+  });
+  const events: GetEvent[] = [];
+  let meanwhile = 0;
+  const hooks: GetHooks = {
+    place: async () => {
+      meanwhile = threads();
+      throw new HearsayError('interrupted', 'stopped');
+    },
+  };
+  const context = { openShareAt: () => undefined, isAside: () => false } as unknown as GetContext;
+  const out = { push: (event: GetEvent) => void events.push(event), end: () => {} };
+  const get = new Get({ what: ['s/'], to: base }, context, out, new AbortController().signal, 1000, hooks);
+  await get.fetch(targets);
+  t.true(meanwhile > before);
+  t.is(events.filter(({ event }) => event === 'error').length, 600);
+  t.is(threads(), before);
+});
 
 test.serial('threads are for many files only, and end with the writer', async (t) => {
   const before = threads();
