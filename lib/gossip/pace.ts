@@ -27,7 +27,7 @@ export const SILENCE = 1.2;
  * one suspect in 10,000 answers none of so many.
  */
 export const PROBES = 13;
-export const PROBE_GAP: Millis = 250;
+export const PROBE_GAP: Millis = 220;
 /** One of so many questions is multicast, so that all others see that somebody asks; the suspect's answer is for all too. */
 export const PROBE_ALOUD = 4;
 /** Peers that ask a suspect, on average, where there are more: that nobody does happens once in 400 times. */

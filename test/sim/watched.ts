@@ -7,8 +7,8 @@ import type { Stage } from './stage.js';
 
 /** Bytes a second that a quiet network may cost in all. */
 const BUDGET = 8000;
-/** Peers that a newcomer may ask for what all share. */
-const SOURCES = 6;
+/** Peers that a newcomer may ask for what all share: its relays, who takes their place, and the writers whom it asks itself by chance. */
+const SOURCES = 8;
 /** Times that one host may be dialled in one second. */
 const DIALS = 24;
 /** A host that has been up, and whose cables have been whole, for less may be taken for gone by who heard nothing of it yet. */
