@@ -44,6 +44,8 @@ const TOLD_AT_ONCE = 32;
 const HEARD_WITHIN: Millis = 1500;
 /** Those who are told of, and whom datagrams may reach, are dialled after so long, or an interval, where they were not heard meanwhile. */
 const FOUND_WITHIN: Millis = 4000;
+/** Of an interval, which is a minute where there are a thousand, no more is waited for either. */
+const HEARD_MOST: Millis = 12_000;
 /** Neighbours told with a heartbeat. */
 const REMINDED = 8;
 /** Those that are gone without a goodbye are dialled for so long. */
@@ -122,8 +124,13 @@ export class Links {
     if (this.#context.settings.tracker || (member && isTracker(member))) return;
     // Of many who start at one time it may only not have been heard yet.
     const isMany = member && this.#context.isAnswered && this.#circle.size > TOLD_AT_ONCE;
-    if (isMany) this.#context.after(Math.max(HEARD_WITHIN, this.#circle.interval), { kind: 'neighbours', peer });
+    if (isMany) this.#context.after(this.#within(HEARD_WITHIN), { kind: 'neighbours', peer });
     else this.#tellNeighbours(peer, member ? TOLD_AT_ONCE : NEIGHBOURS_MAX);
+  }
+
+  /** So long, or an interval where that is longer. */
+  #within(least: Millis): Millis {
+    return Math.max(least, Math.min(HEARD_MOST, this.#circle.interval));
   }
 
   /** One that connected a moment ago is told of others, unless it is heard by now. */
@@ -268,8 +275,7 @@ export class Links {
       isNew = true;
       waiting++;
       // Where everyone is asked and answers, who is there is mostly found so.
-      const found = Math.max(FOUND_WITHIN, this.#circle.interval);
-      const wait = this.#context.isAnswered ? found : Math.min(2000, 20 * peers.length);
+      const wait = this.#context.isAnswered ? this.#within(FOUND_WITHIN) : Math.min(2000, 20 * peers.length);
       this.#retry(member.id, dial, wait * (1 - 0.5 * random()));
     }
     return isNew;
