@@ -1,4 +1,5 @@
 import type { Millis } from '../clock.js';
+import { isRepeated, keyAt, REPEATED } from './repeated.js';
 
 /** A nonce is asked with for so long, then a new one is drawn. */
 const USE: Millis = 2000;
@@ -6,9 +7,6 @@ const USE: Millis = 2000;
 const FRESH: Millis = 10_000;
 /** Of each way of asking, so that who has us draw many to ask single peers takes no answer from those who were asked together. */
 const KEPT = 64;
-/** Bytes of a nonce. */
-const LENGTH = 16;
-
 /** Who gets to see a nonce: one peer alone, so that who repeats it was asked, or could listen in; all; or those whom broadcast reaches. */
 export type Asked = 'alone' | 'all' | 'broadcast';
 
@@ -52,14 +50,14 @@ export class Nonces {
     if (same.length >= KEPT) this.#drop(this.#kept.indexOf(same[0]));
     const fresh: Nonce = { nonce, serial: ++this.#serial, at: now, asked };
     this.#kept.push(fresh);
-    this.#byKey.set(keyAt(nonce, 0), fresh);
+    this.#byKey.set(keyAt(nonce), fresh);
     while (now - this.#kept[0].at > FRESH) this.#drop(0);
     return nonce;
   }
 
   #drop(place: number): void {
     const [dropped] = this.#kept.splice(place, 1);
-    const key = keyAt(dropped.nonce, 0);
+    const key = keyAt(dropped.nonce);
     if (this.#byKey.get(key) === dropped) this.#byKey.delete(key);
   }
 
@@ -70,7 +68,7 @@ export class Nonces {
 
   /** Whether a packed head ends with a fresh nonce of mine that was told to single peers only. */
   endsAlone(packed: Uint8Array, now: Millis): boolean {
-    const begin = packed.length - LENGTH;
+    const begin = packed.length - REPEATED;
     return begin >= 0 && this.#find(packed, begin, now)?.asked === 'alone';
   }
 
@@ -85,20 +83,13 @@ export class Nonces {
   }
 
   #of(echo: Uint8Array, now: Millis): Nonce | undefined {
-    return echo.length === LENGTH ? this.#find(echo, 0, now) : undefined;
+    return echo.length === REPEATED ? this.#find(echo, 0, now) : undefined;
   }
 
   /** The nonce that stands somewhere in some bytes; mostly there is none. */
   #find(bytes: Uint8Array, begin: number, now: Millis): Nonce | undefined {
     const kept = this.#byKey.get(keyAt(bytes, begin));
     if (!kept || now - kept.at > FRESH) return undefined;
-    const { nonce } = kept;
-    for (let i = 0; i < LENGTH; i++) if (nonce[i] !== bytes[begin + i]) return undefined;
-    return kept;
+    return isRepeated(bytes, kept.nonce, begin) ? kept : undefined;
   }
-}
-
-/** Four bytes, in a number that takes no memory of its own. */
-function keyAt(bytes: Uint8Array, at: number): number {
-  return (bytes[at] | (bytes[at + 1] << 8) | (bytes[at + 2] << 16) | (bytes[at + 3] << 24)) >> 1;
 }

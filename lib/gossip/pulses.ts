@@ -21,9 +21,8 @@ import { type Circle, isLater } from './circle.js';
 import type { Context } from './context.js';
 import type { Address } from './events.js';
 import { FEW, LEADERS, type Member } from './member.js';
+import { isRepeated, keyAt, REPEATED } from './repeated.js';
 
-/** Bytes of a signature that are repeated: as many as a nonce has. */
-const PULSE = 16;
 const NONE = new Uint8Array(0);
 /** A pulse is repeated, and counts, for so many intervals. */
 const KEPT = 2;
@@ -48,14 +47,6 @@ export interface Waiting {
   from: Address;
 }
 
-/** What pulses are looked up by; that two have it in common is all but impossible by chance, so that the later one may have the place. */
-const keyOf = (bytes: Uint8Array): number => (bytes[0] | (bytes[1] << 8) | (bytes[2] << 16) | (bytes[3] << 24)) >> 1;
-
-function isSame(a: Uint8Array, b: Uint8Array): boolean {
-  for (let i = 0; i < PULSE; i++) if (a[i] !== b[i]) return false;
-  return true;
-}
-
 export class Pulses {
   readonly #context: Context;
   readonly #circle: Circle;
@@ -74,7 +65,7 @@ export class Pulses {
     // A copy by another way, or a later one, does not make it newer.
     if (this.#find(sig) || (member.state === 'live' && !isNews)) return;
     const pulse: Pulse = { writer: member.id, head, sig, at: this.#context.now, counts: isNews, awaited: undefined };
-    this.#kept.set(keyOf(sig), pulse);
+    this.#kept.set(keyAt(sig), pulse);
     if (!isNews) this.#open.set(member.id, pulse);
   }
 
@@ -93,12 +84,12 @@ export class Pulses {
       if (lowest.length > LEADERS) lowest.pop();
     }
     if (lowest.length === 0) return NONE;
-    return lowest[Math.floor(this.#context.random() * lowest.length)].sig.subarray(0, PULSE);
+    return lowest[Math.floor(this.#context.random() * lowest.length)].sig.subarray(0, REPEATED);
   }
 
   /** Whether a peer's words show that it is alive now. Where it is not known yet whether they do, they are kept until it is. */
   proves(member: Member, head: Head, from: Address): boolean {
-    if (head.echo.length !== PULSE) return false;
+    if (head.echo.length !== REPEATED) return false;
     const pulse = this.#find(head.echo);
     if (!pulse || pulse.at < this.#since || pulse.writer === member.id) return false;
     // Said before it left, or before all that is known of it.
@@ -122,7 +113,7 @@ export class Pulses {
     if (!pulse) return [];
     this.#open.delete(id);
     if (isLater(head, pulse.head)) {
-      if (this.#find(pulse.sig) === pulse) this.#kept.delete(keyOf(pulse.sig));
+      if (this.#find(pulse.sig) === pulse) this.#kept.delete(keyAt(pulse.sig));
       return [];
     }
     pulse.counts = true;
@@ -140,8 +131,8 @@ export class Pulses {
 
   /** @param bytes that begin with it */
   #find(bytes: Uint8Array): Pulse | undefined {
-    const pulse = this.#kept.get(keyOf(bytes));
-    return pulse && isSame(pulse.sig, bytes) ? pulse : undefined;
+    const pulse = this.#kept.get(keyAt(bytes));
+    return pulse && isRepeated(bytes, pulse.sig) ? pulse : undefined;
   }
 
   /** What was heard before this is not fresh. */

@@ -150,14 +150,15 @@ export class Upload {
     let fresh = 0;
     this.#heard = now;
     const asked = this.#asked.get(number);
-    for (const index of asked ? indexes : []) {
-      const sent = asked?.sent.get(index);
+    if (!asked) return 0;
+    for (const index of indexes) {
+      const sent = asked.sent.get(index);
       if (!sent) continue;
       this.#forget(sent);
       fresh++;
       if (isBlock(sent)) this.#window.acked(sent.tries === 1 ? now - sent.at : undefined, now);
       if (sent.tries === 1) this.#rto.sample(now - sent.at);
-      else asked?.tries.delete(index);
+      else asked.tries.delete(index);
     }
     return fresh;
   }
